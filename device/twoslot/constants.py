@@ -104,6 +104,7 @@ STARVED_BIT = const(28)
 COPIES = const(8)  # fills of the exec window that a trial may begin: design.md, chosen numbers
 PATCH_TRIES = const(3)  # lost connections in a row, without a block gained, before a patch is given up
 POLL_MS = const(5)  # between two looks at a silent connection
+NAME_MS = const(300)  # between two looks of a broker or a clock for the address of its name
 DELAY_MS = const(300000)  # as long, the application's function may put a restart off, if no setting says else
 RETRY_MS = const(60000)  # to the next attempt after one that left no trace
 SPREAD_MS = const(30000)  # over which the boards of a whole street spread their first check

@@ -12,11 +12,10 @@ import twoslot
 from micropython import const
 
 from twoslot import codes
-from twoslot.constants import EPOCH_2000, RETAINED_TURNS
+from twoslot.constants import EPOCH_2000, NAME_MS, RETAINED_TURNS
 
 _ANSWER_MS = const(5000)
 _LOOK_MS = const(5000)
-_NAME_MS = const(300)  # between two looks for its address
 _RETRY_MS = const(15000)  # after an answer that did not come, then twice as long each time
 _AGAIN_MS = const(3600000)
 _EPOCH_1900 = const(3155673600)  # seconds from there to 2000
@@ -77,7 +76,7 @@ class _ServerTime:
 
             address = resolver.address(self.host, self.port)
             if not address:
-                self.wait = _NAME_MS
+                self.wait = NAME_MS
                 return
             twoslot.drop("resolver", "errors")
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -15,7 +15,7 @@ from twoslot.errors import LinkError
 _WAIT_MS = const(1000)  # for the first answer, one more second each time
 _TRIES = const(4)
 _TAKEN_MS = const(11000)  # nobody asks for longer: who asked for this name has given up
-_BYTES = const(256)  # of an answer that are read
+_READ_BYTES = const(256)  # of an answer that are read
 _UNKNOWN = const(-2)  # as getaddrinfo() says it
 _ETIMEDOUT = const(110)
 
@@ -76,7 +76,7 @@ def _next_answer(name):
     if sock:
         found = None
         try:
-            found = _parse(sock.recv(_BYTES))
+            found = _parse(sock.recv(_READ_BYTES))
         except OSError as e:
             if e.args[0] == _UNKNOWN:
                 _close()
@@ -144,7 +144,7 @@ def _parse(data):
             at += 10 + (data[at + 8] << 8 | data[at + 9])
     except (IndexError, TypeError):  # the answer ends too early
         if not found:
-            return host if len(data) == _BYTES else None
+            return host if len(data) == _READ_BYTES else None
     if not found:
         raise OSError(_UNKNOWN)
     return found[os.urandom(1)[0] % len(found)]

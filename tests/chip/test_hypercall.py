@@ -170,7 +170,8 @@ def test_a_board_updates_through_it(core: Path, tmp_path: Path) -> None:
         board.power_on()
         run_until(board, lambda: board.starts == 2, 150)
         board.power_off()
-        assert board.hypercalls is not None and board.hypercalls.received > len(image)
+        # Its blocks are those of the running slot: the documents came, and the block table.
+        assert board.hypercalls is not None and 4_000 < board.hypercalls.received < len(image)
         assert flash.peek(bed.profile.slots[1].image.start, len(image)) == image
 
 

@@ -314,7 +314,7 @@ def test_the_facts_have_journal_descriptors_and_map(board: DeviceBoard) -> None:
         "slot": 1, "confirmed": True, "counter": 7, "fs_version": 0x00020000, "floor": 4, "bad": 9, "unproven": 8,
         "rounds": 3, "waiting": None, "seq": 21, "time": 1000, "epoch": 2, "tag": 33, "keys": b"k" * 16,
         "others": struct.pack("<6I", 1, 2, 3, 4, 0, 0), "report": (3, 8), "size": BOARD.slots[1].image.size,
-        "fs_start": BOARD.fs_start}
+        "fs_start": BOARD.fs_start, "app": None}
 
 
 @pytest.mark.parametrize("running", [0, 1])

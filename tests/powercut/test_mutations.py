@@ -40,7 +40,7 @@ DEFECTS = [
     Defect("named-before-verified", "image/scan", '    if progress["sha"].digest() == agent.plan["sha256"]:', "    if True:",
            "verify"),
     Defect("not-verified-at-all", "image/download", "        agent.next, agent.state, agent.stage = 0, STATE_VERIFY, STAGE_SCAN",
-           "        agent.progress = agent.source = None\n        agent.state, agent.stage = 7, 'boot.spare'", "verify"),
+           "        agent.progress = agent.source = None\n        agent.state, agent.stage = 7, 'twoslot.boot.spare'", "verify"),
     Defect("erased-before-declared", "boot/spare", "    control.journal.append(cell)\n    erase_descriptor(control.slots, spare)\n",
            "    erase_descriptor(control.slots, spare)\n    control.journal.append(cell)\n", "download"),
     Defect("never-declared", "boot/spare", "    control.journal.append(cell)\n    erase_descriptor(control.slots, spare)\n",
@@ -57,15 +57,15 @@ DEFECTS = [
     Defect("the-wrong-slot-is-bad", "boot/trial", "BAD_WORD + 4 * control.slot", "BAD_WORD + 4 * (1 - control.slot)", "rollback"),
     Defect("a-trial-forgets-its-attempts", "boot/head", "        elif was_confirmed:\n            remember(opened, newest)",
            "        elif True:\n            remember(opened, newest)", "confirm"),
-    Defect("keys-pinned-in-a-trial", "trust/rotation", "        trial.confirm(control)\n        cell = control.cell\n",
-           "        store(text, 2)\n        trial.confirm(control)\n        cell = control.cell\n", "keys"),
-    Defect("epoch-named-before-its-keys", "trust/rotation",
-           "    store(text, 2)\n    if newest:\n        head.remember(control, newest)\n",
-           "    if newest:\n        head.remember(control, newest)\n        store(text, 2)\n", "keys"),
-    Defect("both-copies-at-once", "trust/rotation", "    # At any time the copy that the journal means is whole.\n",
-           "    os.remove(\"twoslot.keys2\")\n    os.remove(\"twoslot.keys\")\n", "keys"),
-    Defect("the-copy-that-counts-goes-first", "trust/rotation", "    store(text, 2)\n    if newest:\n", "    store(text, 2)\n    store(text, 1)\n    if newest:\n",
-           "keys"),
+    Defect("keys-pinned-in-a-trial", "trust/rotation", "            if trial.confirm(control):\n",
+           "            store(text, 2)\n            if trial.confirm(control):\n", "keys"),
+    Defect("epoch-named-before-its-keys", "trust/rotation", "    if agent.phase == PHASE_JOURNAL:\n",
+           "    if agent.phase == PHASE_COPY:\n", "keys"),
+    Defect("both-copies-at-once", "trust/rotation", "        # At any time the copy that the journal means is whole.\n",
+           "        if agent.phase == PHASE_COPY:\n            os.remove(\"twoslot.keys2\")\n"
+           "            os.remove(\"twoslot.keys\")\n", "keys"),
+    Defect("the-copy-that-counts-goes-first", "trust/rotation", "        store(text, 2 if agent.phase == PHASE_COPY else 1)\n",
+           "        store(text, 2 if agent.phase == PHASE_COPY else 1)\n        store(text, 1)\n", "keys"),
     Defect("confirmed-without-the-word", "boot/trial",
            "    if control.cell.active == control.slot:\n        control.journal.mark(CONFIRMED_WORD)\n", "", "confirm"),
     Defect("a-crash-is-not-held-against-it", "boot/decision", "        cell.bad_counter = max(cell.bad_counter, counter)",
@@ -94,8 +94,8 @@ def found(folder: Path, scenario: str, board: str, edit: Edit | None) -> str:
 
 CONFIRMED_ON_A_304 = (
     Defect("asked-or-not", "http/request", "status == 304 and etag", "status == 304", ""),
-    Defect("any-look-will-do", "boot/trial", "    if control.confirmed:\n        if twoslot._schedule:",
-           "    confirm(control)\n    if control.confirmed:\n        if twoslot._schedule:", ""),
+    Defect("any-look-will-do", "boot/trial", "    if control.confirmed and len(twoslot.deadline or ()) < 4:",
+           "    confirm(control)\n    if control.confirmed and len(twoslot.deadline or ()) < 4:", ""),
 )
 
 

@@ -96,6 +96,10 @@ def by_hand_and_back(testbed: TestBed, board: VirtualBoard) -> None:
     assert runs_confirmed(board, 1)
 
 
+BESIDE = APPLICATION.replace("10240", "9216")
+"""10,240 bytes fit beside an update on official 1.26.0 on the emulated chip, 11,264 do not: 1 KB less than that."""
+
+
 @pytest.mark.parametrize(
     "story",
     [
@@ -104,12 +108,12 @@ def by_hand_and_back(testbed: TestBed, board: VirtualBoard) -> None:
     ],
     ids=lambda story: story.__name__,
 )
-def test_both_vms_leave_the_same_flash_beside_ten_kilobytes_of_an_application(story: Callable[[TestBed, VirtualBoard], None], tmp_path: Path) -> None:
+def test_both_vms_leave_the_same_flash_beside_an_application(story: Callable[[TestBed, VirtualBoard], None], tmp_path: Path) -> None:
     left = {}
     for name, vm in VMS.items():
         folder = tmp_path / name
         folder.mkdir()
-        testbed = make_testbed(folder, vm=vm, main=APPLICATION + MAIN)
+        testbed = make_testbed(folder, vm=vm, main=BESIDE + MAIN)
         board = testbed.board()
         story(testbed, board)
         board.power_off()

@@ -7,6 +7,7 @@ import socket
 from micropython import const
 
 from twoslot import _pollers, codes, drop
+from twoslot.constants import NAME_MS
 from twoslot.errors import FlashError, LinkError
 from twoslot.schedule import random_below
 
@@ -20,7 +21,6 @@ _MESSAGE_MS = const(5000)  # for the rest of a message that has begun
 _BYTES = const(256)  # of the longest message: the longest topic has 73
 _PING_MS = const(240000)
 _JOIN_MS = const(5000)
-_NAME_MS = const(300)  # between two looks for its address
 _BACKOFF_MS = const(15000)  # wait after a lost connection, then twice as long each time
 _BACKOFF_MOST_MS = const(960000)
 _GAP_MS = const(60000)  # between two checks that the broker causes, then twice as long each time
@@ -94,7 +94,7 @@ def _begin(sub):
 
             sub.address = resolver.address(sub.host, sub.port)
             if not sub.address:
-                sub.wait = _NAME_MS
+                sub.wait = NAME_MS
                 return
             drop("resolver")
         sub.sock = socket.socket()

@@ -307,8 +307,13 @@ def keys(bench: PowerCutBench) -> list[ScenarioRun]:
         cell = board.cell
         return _latest(board) and cell is not None and cell.key_epoch == 2
 
+    def act(board: VirtualBoard) -> None:
+        _update(board)
+        # A trial is confirmed in one call of tick(), its keys are pinned in those behind it.
+        board.run(HOURS_MS, until=lambda: ends(board))
+
     return [
-        ScenarioRun(testbed, start.clone(), _update, lambda op: op.kind == "commit" or in_journal(op), ends)
+        ScenarioRun(testbed, start.clone(), act, lambda op: op.kind == "commit" or in_journal(op), ends)
         for start in (testbed.factory, testbed.used, trial.flash)]
 
 
