@@ -177,7 +177,9 @@ def serving(program: str, folder: Path, text: str) -> Iterator[str]:
 
 
 def test_a_board_updates_from_nginx(nginx: str, hosted: Reader) -> None:
+    """Without patches, as one of another release: then blocks come by ranges."""
     block, _ = (block for block in of("nginx") if block.page == SERVER_PAGE)
+    shutil.rmtree(f"{hosted.folder}{SITES}/twoslot/site/patches")
     with serving(nginx, hosted.folder, block.text) as url:
         new = f"slotbench board new lamp1 --keys keys/lamp.keys --server {url}"
         assert hosted.type(new)[0] == 0
