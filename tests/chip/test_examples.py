@@ -17,12 +17,12 @@ from slotbench.parts import DHT22, DS18B20, SSD1306, Button, NeoPixels, Part, Re
 from slotbench.prove.chip.bed import NOW, ChipBed, RunningChip, is_confirmed
 from slotbench.prove.programs.server import ProgramServer
 from support.chip.bench import need_slirp, recent_micropython
+from support.chip.interrupted import leave_missing
 
 EXAMPLES = Path(__file__).parents[2] / "host" / "examples"
 ALL = os.environ.get("TWOSLOT_EXAMPLES") == "all"
 """Each takes some ten seconds of CPU: one runs always, the others when this is asked for."""
 ALWAYS = ("mqtt_relay",)
-BLOCK = 4096
 MISSING_EVERY = 16
 """The other blocks are in the slot already: that makes an update short."""
 LIMIT_S = 900
@@ -159,10 +159,7 @@ def test_it_works_is_updated_and_goes_on(core: Path, tmp_path: Path, name: str) 
         bed.publish(image, 2, "again")
         flash = bed.flash()
         bed.put_files(flash, bed.files(source))
-        slot = bed.profile.slots[1].image
-        flash.poke(slot.start, image)
-        for start in range(0, len(image), MISSING_EVERY * BLOCK):
-            flash.poke(slot.start + start, b"\xff" * BLOCK)
+        leave_missing(bed, flash, MISSING_EVERY)
         with bed.running(flash) as running:
             running.wire.services.set_time(NOW + 60)
             bench = ExampleBench(running, server)

@@ -18,6 +18,7 @@ from slotbench.vboard.chip.network.wire import Wire
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.states import BoardState
 from support.chip.bench import any_micropython, need_slirp, recent_micropython
+from support.chip.interrupted import leave_missing
 
 MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(10)\n"
 FREE = "import gc\ngc.collect()\nprint('@slotbench free', gc.mem_free())\n"
@@ -166,12 +167,12 @@ def test_a_board_updates_through_it(core: Path, tmp_path: Path) -> None:
         bed.publish(image, 2, "again")
         flash = bed.flash()
         bed.put_files(flash, bed.files(MAIN))
+        leave_missing(bed, flash, 1)
         board = ChipBoard(bed.profile, flash, calls=loopback(), patient=True)
         board.power_on()
         run_until(board, lambda: board.starts == 2, 150)
         board.power_off()
-        # Its blocks are those of the running slot: the documents came, and the block table.
-        assert board.hypercalls is not None and 4_000 < board.hypercalls.received < len(image)
+        assert board.hypercalls is not None and board.hypercalls.received > len(image)
         assert flash.peek(bed.profile.slots[1].image.start, len(image)) == image
 
 

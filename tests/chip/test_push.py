@@ -15,11 +15,11 @@ from slotbench.prove.chip.bed import NOW, PRODUCT, ChipBed
 from slotbench.push.client import PORT, ListenerStatus, PushClient
 from slotbench.release.development import ON_BOARD, sign_development_release
 from support.chip.bench import need_slirp, recent_micropython
+from support.chip.interrupted import leave_missing
 from support.chip.stack import FREE_LISTENING, WATCHED_TICKS, nested
 from support.device.board import signing_key
 
 SECRET = bytes(range(32))
-BLOCK = 4096
 MISSING_EVERY = 8
 """The other blocks are in the slot already, as after a push that was interrupted: that makes it short."""
 MEMORY, STACK, UNEXPECTED = 0, 78, 79
@@ -49,9 +49,7 @@ def test_what_was_pushed_answers(core: Path, tmp_path: Path) -> None:
         files["/twoslot.json"] = json.dumps({**json.loads(files["/twoslot.json"]), "development": True}).encode()
         bed.put_files(flash, files)
         slot = board.slots[1].image
-        flash.poke(slot.start, image)
-        for start in range(0, len(image), MISSING_EVERY * BLOCK):
-            flash.poke(slot.start + start, b"\xff" * BLOCK)
+        leave_missing(bed, flash, MISSING_EVERY)
         with bed.running(flash) as running:
             running.board.power_on()
             assert running.run_until(lambda: bool(running.console.marks("listens")), 60), running.console.last_lines(5)

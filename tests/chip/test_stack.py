@@ -19,10 +19,10 @@ from slotbench.release.keys import SigningKey
 from slotbench.vboard.chip.network.slirp import HOST
 from slotbench.vboard.flash.nor import NorFlash
 from support.chip.bench import need_slirp, recent_micropython
+from support.chip.interrupted import leave_missing
 from support.chip.stack import FREE, WATCHED_TICKS, nested
 from support.mqtt.brokers import answer_pings, broker, message, welcome
 
-BLOCK = 4096
 BOUND_MS = 500
 MISSING_EVERY = 60
 """The other blocks are in the slot already: that makes the download short."""
@@ -78,10 +78,7 @@ def ntp_server() -> Iterator[tuple[int, list[bytes]]]:
 
 def updated(bed: ChipBed, flash: NorFlash, seconds: float) -> str:
     """What a board prints from its start until release 2 is confirmed."""
-    slot = bed.profile.slots[1].image
-    flash.poke(slot.start, bed.image)
-    for start in range(0, len(bed.image), MISSING_EVERY * BLOCK):
-        flash.poke(slot.start + start, b"\xff" * BLOCK)
+    leave_missing(bed, flash, MISSING_EVERY)
     with bed.running(flash) as running:
         running.board.power_on()
         assert running.run_until(lambda: is_confirmed(bed, flash, 2), seconds), running.console.last_lines()

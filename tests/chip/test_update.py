@@ -9,9 +9,9 @@ from slotbench.formats.journal import SlotState
 from slotbench.prove.chip.bed import ChipBed, newest_cell
 from slotbench.vboard.chip.network.wire import FrameFaults
 from support.chip.bench import need_slirp, recent_micropython
+from support.chip.interrupted import leave_missing
 
 SEED = 11
-BLOCK = 4096
 MISSING_EVERY = 6
 """The other blocks are in the slot already, as after an update that was interrupted: that makes it short."""
 MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(10)\n"
@@ -25,9 +25,7 @@ def test_lost_and_late_frames_do_not_keep_a_board_from_being_updated(core: Path,
         flash = bed.flash()
         bed.put_files(flash, bed.files(MAIN))
         slot = bed.profile.slots[1].image
-        flash.poke(slot.start, image)
-        for start in range(0, len(image), MISSING_EVERY * BLOCK):
-            flash.poke(slot.start + start, b"\xff" * BLOCK)
+        leave_missing(bed, flash, MISSING_EVERY)
         with bed.running(flash, faults=FrameFaults(loss=0.05, delay_us=30_000, seed=SEED)) as running:
 
             def is_confirmed() -> bool:

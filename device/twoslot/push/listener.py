@@ -54,6 +54,11 @@ class PushListener:
         if busy and busy.state < STATE_TABLE:
             self.begun = now  # a check takes seconds: whoever comes waits for its end
             return
+        schedule = twoslot._schedule
+        if schedule and twoslot._busy and not busy and (self.client is None or self.due == "request"):
+            if schedule.left <= time.ticks_diff(now, schedule.last):
+                self.begun = now  # tick() begins one behind this: it takes some tenths of a second, too
+                return
         if self.client is None:
             self.client = self.accept()
             if self.client is None:
@@ -79,10 +84,8 @@ class PushListener:
                 self.end_connection()
                 if not busy:
                     twoslot.unload()
-            schedule = twoslot._schedule
             if schedule and step != "request":
-                # No check begins in this call: it takes some tenths of a second, too. But strangers who come
-                # one after another keep none from beginning.
+                # No check begins in this call. But strangers who come one after another keep none from it.
                 left = schedule.left - time.ticks_diff(time.ticks_ms(), schedule.last)
                 schedule.wait(max(left, _LATER_MS))
 
