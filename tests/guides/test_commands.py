@@ -50,6 +50,7 @@ PARSED = {
 }
 """Commands that take minutes: their arguments are read, and what runs them is named here."""
 PAGES = [page for page in pages() if any(block.language == "sh" for block in blocks(page))]
+STARTS_MS = 5_000
 SET_UP_PAGE = "host/docs/real-board.md"
 """It sets a board up, from an erased chip. Where other pages begin with that, the board on USB is set up."""
 
@@ -110,6 +111,9 @@ def make_reader(
                     board = BoardFolder.create(folder, "d1_mini", chip, {}) if erased else set_up_board(folder)
                     bench = SerialBench(board, vm="micropython", network=LoopbackNetwork(), speed=20)
                     benches.append(stack.enter_context(bench))
+                    if not erased:
+                        # Nobody types before its main.py runs: a Ctrl-C would end boot.py.
+                        bench.wait_until_ms(STARTS_MS)
                 return benches[0].port
 
             def broker() -> str:

@@ -31,6 +31,7 @@ from support.vboard.flash import image
 
 LIMIT_S = 60
 """No client takes this long; one that does is hung."""
+_MOMENT_S = 0.05
 
 
 def stand_in_loader() -> bytes:
@@ -126,6 +127,15 @@ class SerialBench:
         """Wait until the board's console had `words` so many times."""
         with self._news:
             assert self._news.wait_for(lambda: self.said(words) >= times, LIMIT_S), self._said
+
+    def wait_until_ms(self, ms: int) -> None:
+        """Wait until the board's clock shows this time."""
+        with self._news:
+            for _ in range(round(LIMIT_S / _MOMENT_S)):
+                if self.board.clock.ms >= ms:
+                    return
+                self._news.wait(_MOMENT_S)
+        raise AssertionError(f"the board's clock stands at {self.board.clock.ms} ms")
 
     def __enter__(self) -> Self:
         self._thread.start()
