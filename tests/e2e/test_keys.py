@@ -156,7 +156,7 @@ def test_restored_old_keys_are_not_trusted(testbed: TestBed) -> None:
     board.files.update(old)
     put_head(testbed, stolen, epoch=1, seq=HIGH_SEQ)
     board.power_on()
-    board.run(MINUTES_MS)
+    board.run(3 * MINUTES_MS)
     assert pinned(board) == [2, 2], "the newest keys were followed again"
     assert 21 in codes(board)
     testbed.publish(4)
