@@ -96,7 +96,7 @@ def test_the_design_figures_are_those_of_the_page() -> None:
     for words, figure in (
             ("when `boot.py` has ended", DESIGN.boot), ("between two checks", DESIGN.idle)):
         assert f"| {words} | {figure:,} |" in page
-    assert f"An application of {DESIGN.room // 1000} KB fits beside an update" in page
+    assert f"an application of {DESIGN.room // 1000} KB fits beside an update" in page
 
 
 @pytest.mark.parametrize("fault", Fault)
