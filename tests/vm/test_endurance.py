@@ -44,15 +44,15 @@ def test_two_hundred_polls_do_not_grow(testbed: TestBed) -> None:
     assert board.evaluate(USED) <= used + 64, "polls leave something behind"
 
 
-def test_ten_updates_beside_eight_kilobytes_of_an_application(tmp_path: Path) -> None:
-    application = APPLICATION.replace("10240", "8192")
+def test_ten_updates_beside_seven_kilobytes_of_an_application(tmp_path: Path) -> None:
+    application = APPLICATION.replace("10240", "7168")
     testbed = make_testbed(tmp_path, vm=VMS["micropython"], main=application + MAIN)
     board = testbed.board()
     for counter in range(2, 12):
         testbed.publish(counter)
         update_to(board, counter)
         assert OUT_OF_MEMORY not in codes(board)
-        assert board.evaluate("len(own)") == 8192
+        assert board.evaluate("len(own)") == 7168
 
 
 @pytest.mark.parametrize("kilobytes", [13, 15])
