@@ -143,7 +143,7 @@ def test_the_verb_says_what_it_did(
     assert ran.code == 0 and ran.out.endswith(f"{target}: 5 files written, 0 were there\n")
     assert ran.out.splitlines()[-2] == "heads/sensor/stable.head"
     for url, said in {
-        "/srv/www": "is no URL", "nothing://x": "nothing here writes to nothing://",
+        "site": "is no URL", "nothing://x": "nothing here writes to nothing://",
         "file:///proc/none": "cannot write",
     }.items():
         ran = slotbench("release", "upload", published.root, url)

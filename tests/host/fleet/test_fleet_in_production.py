@@ -28,7 +28,7 @@ from slotbench.server import BackgroundServer, BoardAuthenticator, create_app
 from support.board_client import SECRET
 from support.commands import MakeRelease
 from support.guides.page import Block, blocks
-from support.guides.reader import parse
+from support.guides.reader import SITES, parse
 from support.mqtt.brokers import free_port
 from support.samples import NOW, KeyRing
 from support.web_servers.debian import nginx_folders, find_program, running
@@ -73,7 +73,7 @@ def test_boards_prove_who_they_are_through_nginx_which_sends_the_bytes(
     url = f"http://127.0.0.1:{port}"
     boards = BoardAuthenticator(
         tmp_path / "boards.json", require=True, public_url=url, clock=lambda: NOW, observer=recorder.observe)
-    text = of("nginx")[1].text.replace("listen 80;", f"listen 127.0.0.1:{port};").replace("/srv/twoslot/site", str(site.root))
+    text = of("nginx")[1].text.replace("listen 80;", f"listen 127.0.0.1:{port};").replace(f"{SITES}/twoslot/site", str(site.root))
     with BackgroundServer(create_app(site.root, boards)) as server:
         with nginx(text.replace("http://127.0.0.1:8266", server.url), port):
             path = "/heads/sensor/stable.head"
@@ -125,7 +125,7 @@ def test_the_cockpit_is_used_through_nginx(nginx, database: FleetDatabase, site:
 def test_a_unit_of_systemd_is_right(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = re.sub(r"\\\n\s*", "", block.text).partition("ExecStart=")[2].splitlines()[0]
     program, _, arguments = command.partition(" ")
-    assert program == "/srv/twoslot/.venv/bin/slotbench"
+    assert program == f"{SITES}/twoslot/.venv/bin/slotbench"
     (tmp_path / "slotbench.toml").write_text('product = "lamp"\nboard = "d1_mini"\n')
     monkeypatch.chdir(tmp_path)
     parse(arguments.split())
