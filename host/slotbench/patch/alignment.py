@@ -82,6 +82,10 @@ class _Search:
         old, new = self.old, self.new
         agreed, counted, length, place = 0, scan, 0, 0
         while scan < len(new):
+            if (end := self._end_of_nothing(scan, offset)) > scan:
+                scan, length, place = end, 0, end - 1 + offset
+                counted = max(counted, scan)
+                continue
             length, place = self._match(scan, offset)
             if counted < scan + length:
                 if counted + offset >= 0:
@@ -93,6 +97,14 @@ class _Search:
                 agreed -= 1
             scan += 1
         return scan, length, place, agreed
+
+    def _end_of_nothing(self, scan: int, offset: int) -> int:
+        """Where the present copy agrees next, or some piece of the old image does."""
+        old, new, places = self.old, self.new, self.places
+        while scan < len(new) and new[scan:scan + _GRAM] not in places and (
+                not 0 <= scan + offset < len(old) or old[scan + offset] != new[scan]):
+            scan += 1
+        return scan
 
     def _match(self, scan: int, offset: int) -> tuple[int, int]:
         """The longest match at `scan` and its place; of equal ones the nearest to the present copy."""

@@ -55,9 +55,11 @@ def write_patches(
         return []
     made: dict[str, tuple[int | None, bytes, int]] = {}
     named = {ref.sha256 for ref in release.images.values()}
+    if named - {_sha256(image) for image in images}:
+        return []  # publishing it is refused
     for image in images:
         if _sha256(image) not in named:
-            continue  # publishing it is refused
+            continue
         whole = pack_image(image)
         most = len(image)
         if len(whole) < most * _WORTH:
