@@ -62,6 +62,7 @@ class BoardRecorder:
         self._clock = clock
         self._queue: deque[ProvenRequest] = deque()
         self._ended = threading.Event()
+        self._asked = threading.Event()
         self._said_at = -_SAY_EVERY_S
         self._thread = threading.Thread(target=self._work, name="slotbench-fleet")
 
@@ -73,6 +74,7 @@ class BoardRecorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None,
     ) -> None:
         self._ended.set()
+        self._asked.set()
         self._thread.join()
 
     @property
@@ -86,6 +88,8 @@ class BoardRecorder:
             self.dropped += 1
         else:
             self._queue.append(request)
+            if not self._asked.is_set():
+                self._asked.set()
 
     def flush(self) -> int:
         """Write what waits, and return how many requests that were.
@@ -114,7 +118,10 @@ class BoardRecorder:
 
     def _work(self) -> None:
         chores_at = prune_at = 0.0
+        # The first request is written at once; those of the next half second wait for one another.
         while not self._ended.wait(_WRITE_EVERY_S):
+            self._asked.wait(_CHORES_EVERY_S)
+            self._asked.clear()
             now = time.monotonic()
             self._attempt(self.flush)
             if now >= chores_at:

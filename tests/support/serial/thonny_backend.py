@@ -21,8 +21,11 @@ class ThonnyBackend:
     """A process of the back-end; `folder` is for its log. `output` is what programs printed so far."""
 
     def __init__(self, port: str, folder: Path) -> None:
+        path = list(sys.path)
         from thonny import common
 
+        # It puts older copies of other people's libraries first: the rest of the run must not get them.
+        sys.path[:] = path
         self._common: Any = common
         settings = {
             "port": port, "clean": True, "local_rtc": True, "sync_time": False, "validate_time": False,
