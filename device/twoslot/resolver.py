@@ -57,6 +57,7 @@ def address(name, port):
     if host != name:
         if host and time.ticks_diff(now, begun) < _TAKEN_MS:
             return None  # somebody else's question comes first
+        _close()  # an answer that is still to come is for the name before
         host, begun, tries = name, now, 0
     try:
         found = _next_answer(name)

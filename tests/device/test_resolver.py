@@ -215,3 +215,13 @@ def test_a_question_that_nobody_asks_for_any_more_makes_room(make_board: Callabl
     board.soc.clock.advance_ms(12_000)
     resolver.address("broker.test", 1883)
     assert resolver.host == "broker.test"
+
+
+def test_a_late_answer_is_not_taken_for_the_next_name(make_board: Callable[..., DeviceBoard]) -> None:
+    server = Server(lambda question: [right(question)])
+    board = make_board(server)
+    resolver = board.start().import_("twoslot.resolver")
+    assert resolver.address(NAME, 80) is None  # its answer comes, and nobody asks for it
+    board.soc.clock.advance_ms(12_000)
+    assert resolver.address("broker.test", 1883) is None
+    assert [b"broker" in question for question in server.asked] == [False, True]

@@ -118,12 +118,12 @@ class BoardRecorder:
 
     def _work(self) -> None:
         chores_at = prune_at = 0.0
-        # The first request is written at once; those of the next half second wait for one another.
-        while not self._ended.wait(_WRITE_EVERY_S):
-            self._asked.wait(_CHORES_EVERY_S)
+        while not self._ended.is_set():
+            # The first request is written at once; those of the next half second wait for one another.
+            was_asked = self._asked.wait(_CHORES_EVERY_S)
             self._asked.clear()
-            now = time.monotonic()
             self._attempt(self.flush)
+            now = time.monotonic()
             if now >= chores_at:
                 chores_at = now + _CHORES_EVERY_S
                 for chore in self._chores:
@@ -131,6 +131,8 @@ class BoardRecorder:
             if now >= prune_at:
                 prune_at = now + _PRUNE_EVERY_S
                 self._attempt(self.prune)
+            if was_asked:
+                self._ended.wait(_WRITE_EVERY_S)
         self._attempt(self.flush)
 
     def _attempt(self, what: Callable[[], object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,20 @@ def test_a_board_that_moves_to_another_channel_is_seen_there(
     with database.reading() as connection:
         found = find_board(connection, "lamp-7", NOW, 3600)
     assert found is not None and (found.channel, found.address) == ("beta", "10.0.0.9")
+
+
+def test_the_first_request_is_written_at_once(database: FleetDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "_WRITE_EVERY_S", 3600.0)
+    written = threading.Event()
+    with BoardRecorder(database, late_s=DAY_S, clock=lambda: NOW) as recorder:
+        flush = recorder.flush
+
+        def told() -> int:
+            done = flush()
+            if done:
+                written.set()
+            return done
+
+        monkeypatch.setattr(recorder, "flush", told)
+        recorder.observe(proven())
+        assert written.wait(60)
