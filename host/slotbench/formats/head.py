@@ -120,8 +120,7 @@ def rollout_place(release: str, device_id: str, app: str = "") -> int:
 
 def rollout_places(release: str, device_ids: Iterable[str], app: str = "") -> Iterator[int]:
     """The places of many boards, as `rollout_place` has them one by one."""
-    begun = hashlib.sha256(bytes.fromhex(release + app))
+    sha256, begun = hashlib.sha256, bytes.fromhex(release + app)
     for device_id in device_ids:
-        digest = begun.copy()
-        digest.update(device_id.encode())
-        yield int.from_bytes(digest.digest()[:2], "big") * 100 >> 16
+        digest = sha256(begun + device_id.encode()).digest()
+        yield (digest[0] << 8 | digest[1]) * 100 >> 16
