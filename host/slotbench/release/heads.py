@@ -32,8 +32,8 @@ class Rollout:
     """The boards that are offered a release, and the lifetime of the head.
 
     `percent` of the boards, all boards of `cohorts`, and those with the device ids `devices` are offered it,
-    no board while `paused`. The head expires after `days`. Boards poll every `interval_s` seconds; with 0 each uses its own setting, with None
-    the interval of the last head stays.
+    no board while `paused`. The head expires after `days`. Boards poll every `interval_s` seconds; with 0
+    each uses its own setting, with None the interval of the last head stays.
     """
 
     percent: int = 100

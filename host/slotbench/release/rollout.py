@@ -55,7 +55,8 @@ class Channel:
         """Offer the release to `percent` of the boards (None: as before), and to additional `cohorts` and
         `devices`.
 
-        The devices `unlisted` are taken from the list; they keep what they began. A lower percentage needs `shrink`; boards that have updated keep the release. A pause stays in force.
+        The devices `unlisted` are taken from the list; they keep what they began. A lower percentage
+        needs `shrink`; boards that have updated keep the release. A pause stays in force.
         """
         with self._opened(now) as (heads, last):
             self._require_offered(last)
