@@ -41,7 +41,6 @@ _BOOTS_MAX = 64
 _CRASH_MS = 300
 _FIRMWARE_START_MS = 400
 _LOOK_EVERY_MS = 1000
-_GREETING = "MicroPython v1.28.0"
 
 
 class VirtualBoard:
@@ -303,7 +302,7 @@ class VirtualBoard:
                 vm.exec("import machine\nmachine.reset()")
             elif self._program is not Behaviour.HANG and not self._at_repl:
                 self._run_file(MAIN)
-                vm.runtime.tell_second_terminal(_GREETING)
+                vm.runtime.greet()
             if self._repl is None or self._program is Behaviour.HANG:
                 vm.runtime.wait_us(None)
             else:

@@ -260,6 +260,10 @@ class Runtime:
 
     # Console.
 
+    def greet(self) -> None:
+        """The prompt follows main.py."""
+        self.tell_second_terminal("MicroPython v1.28.0\n")
+
     def tell_second_terminal(self, text: str) -> None:
         """Print a traceback, or the greeting of the prompt, to what os.dupterm() was given, in the pieces in
         which the port prints.
