@@ -101,6 +101,7 @@ class Runtime:
         self.folders: set[str] = set()
         self.where = ["/"]
         self.heap_locks = 0
+        self.is_heap_locked = False
         self.pins: dict[int, int] = {}
         self.watched: dict[int, tuple[int, Callable[[object], object], object]] = {}
         self.streams: list[TcpStream | TcpListener | Datagrams] = []

@@ -307,6 +307,8 @@ class CPythonVM:
         if found is None:
             raise ImportError(f"no module named '{name}'")
         path, folder = found
+        if self.runtime.is_heap_locked:
+            raise MemoryError("memory allocation failed, heap is locked")
         module = self._new_module(name)
         if folder is not None:
             vars(module)["__path__"] = folder
