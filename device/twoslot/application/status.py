@@ -3,7 +3,8 @@ from twoslot.application import record as records, decision, port, traceback
 from twoslot.application.port import is_present
 from twoslot.constants import (
     APP_ACTIVE, APP_BAD, APP_COUNTER, APP_DATA_LEAST, APP_FIRMWARE, APP_FLOOR, APP_FOLDERS, APP_OUTSIDE,
-    APP_REPORT, APP_REPORT_COUNTER, APP_ROUNDS, APP_STATE, APP_UNDER_WAY, APP_UNPROVEN, APP_WITH, SLOT_CONFIRMED, SLOT_READY,
+    APP_REPORT, APP_REPORT_COUNTER, APP_ROUNDS, APP_STATE, APP_UNDER_WAY, APP_UNPROVEN, APP_WITH,
+    SLOT_CONFIRMED, SLOT_READY,
 )  # fmt: skip
 
 

@@ -38,7 +38,8 @@ class IdentityProof:
 
     def message(self, method: str, host: str, path: str) -> bytes:
         """The bytes that the MAC covers. `host` is the request's Host header."""
-        lines = [method, host, path, self.nonce, str(self.nc), f"{self.report}/{self.about}", str(self.running)]
+        report = f"{self.report}/{self.about}"
+        lines = [method, host, path, self.nonce, str(self.nc), report, str(self.running)]
         if self.app is not None:
             lines.append("/".join(map(str, self.app)))
         return "\n".join(lines).encode()
