@@ -8,32 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, event, insert, select, text
+from sqlalchemy import Connection, event, insert, select
 
 from slotbench.errors import BenchError
 from slotbench.fleet import database_url
 from slotbench.fleet.board_list import LATE_S
-from slotbench.fleet.database import REVISION, FleetDatabase, run_migrations
+from slotbench.fleet.database import REVISION, FleetDatabase
 from slotbench.fleet.evidence import count_included, gather_evidence
-from slotbench.fleet.schema import META, leases
+from slotbench.fleet.schema import leases
 from support.samples import NOW
-
-
-def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
-    made = []
-    for name in ("by_migrations", "at_once"):
-        engine = create_engine(f"sqlite:///{tmp_path}/{name}")
-        if name == "by_migrations":
-            with engine.begin() as connection:
-                run_migrations(connection, None, name)
-        FleetDatabase.open(f"sqlite:///{tmp_path}/{name}").close()
-        with engine.connect() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), META) == []
-            made.append(connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all())
-        engine.dispose()
-    assert made == [[REVISION], [REVISION]]
 
 
 def test_a_new_database_is_private_and_is_opened_again(tmp_path: Path) -> None:
