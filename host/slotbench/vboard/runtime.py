@@ -261,6 +261,12 @@ class Runtime:
 
     # Console.
 
+    def print_traceback(self, error: BaseException) -> None:
+        """Print the traceback of what ended the program."""
+        text = self.format_exception(error)
+        self.console(text)
+        self.tell_second_terminal(text)
+
     def greet(self) -> None:
         """The prompt follows main.py."""
         self.tell_second_terminal("MicroPython v1.28.0\n")
