@@ -47,6 +47,9 @@ from slotbench.server import BoardAuthenticator, require_published
 @click.option(
     "--home-assistant-login", type=PATH, metavar="FILE",
     help='Its login, a file with {"user": ..., "password": ...}.')
+@click.option(
+    "--home-assistant-install", is_flag=True,
+    help="Its install button works: whoever may write to that broker can have a board update now.")
 @click.option("--json-log", is_flag=True, help="Each line of the log is a JSON object.")
 @signer_options
 @database_option
@@ -55,7 +58,8 @@ def serve(
     ctx: click.Context, folder: Path | None, host: str | None, port: int | None,
     identities_path: Path | None, cockpit_place: tuple[str, int] | None, cockpit_url: str | None,
     opens: bool, require_identity: bool, url: str | None,
-    sign: bool, home_assistant: str | None, home_assistant_login: Path | None, json_log: bool,
+    sign: bool, home_assistant: str | None, home_assistant_login: Path | None,
+    home_assistant_install: bool, json_log: bool,
     keys_path: Path | None, key_path: Path | None, signer: str | None,
     passphrase_file: Path | None, database: str | None,
 ) -> None:
@@ -78,6 +82,8 @@ def serve(
         raise click.UsageError("--require-identity needs --identities FILE")
     if url and identities_path is None:
         raise click.UsageError("--url needs --identities FILE: without them nobody looks at it")
+    if home_assistant is None and (home_assistant_login or home_assistant_install):
+        raise click.UsageError("give --home-assistant BROKER too")
     if sign and keys_path is None:
         raise click.UsageError("--sign needs --keys FILE: the keys file of the product")
     require_published(chosen)
@@ -89,7 +95,8 @@ def serve(
         chosen, chosen_database(project_of(ctx), database), key=key, keys_path=keys_path,
         is_wanted=database is not None or sign or home_assistant is not None)
     if fleet is not None and home_assistant is not None:
-        fleet.beside.append(home_assistant_bridge(fleet, home_assistant, home_assistant_login))
+        fleet.beside.append(home_assistant_bridge(
+            fleet, home_assistant, home_assistant_login, has_button=home_assistant_install))
     site = listening_server(
         chosen, listening_place(project, host, port), project=project, boards=boards, fleet=fleet,
         cockpit_place=cockpit_place, cockpit_url=cockpit_url, opens=opens)

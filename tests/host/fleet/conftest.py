@@ -20,9 +20,11 @@ from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.schema import META
 from slotbench.release.store import Store
 from support.cockpit import Browser
+from support.commands import MakeRelease
 from support.fleet import Queries
+from support.installs import Installs
 from support.postgresql import PostgresqlServer, require
-from support.samples import NOW
+from support.samples import NOW, KeyRing
 
 
 ON_BOTH = (
@@ -138,3 +140,11 @@ def browser(new_browser: Callable[[str, AccessRole], Browser]) -> Browser:
 @pytest.fixture
 def viewer(new_browser: Callable[[str, AccessRole], Browser]) -> Browser:
     return new_browser("bert", AccessRole.VIEWER)
+
+
+@pytest.fixture
+def installs(
+    database: FleetDatabase, site: Store, ring: KeyRing, clock: list[float], make_release: MakeRelease,
+    firmware: bytes,
+) -> Installs:
+    return Installs(database, site, ring, clock, make_release, firmware)
