@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.cockpit_server import cockpit_app, home_assistant_bridge, kept_fleet
+from slotbench.cli.cockpit_server import cockpit_app, hawkbit_server, home_assistant_bridge, kept_fleet
 from slotbench.cli.fleet_database import chosen_database, database_option
 from slotbench.cli.invocation import Invocation
 from slotbench.cli.parameter_types import PATH, listening_at, mqtt_broker, public_url, server_url
@@ -46,6 +46,12 @@ from slotbench.server import BoardAuthenticator, create_boards_app, require_publ
 @click.option(
     "--home-assistant-login", type=PATH, metavar="FILE",
     help='Its login, a file with {"user": ..., "password": ...}.')
+@click.option(
+    "--hawkbit", "hawkbit_place", type=listening_at, metavar="[HOST:]PORT",
+    help="Where devices that speak hawkBit's DDI ask; without it nowhere.")
+@click.option(
+    "--hawkbit-url", type=public_url, metavar="URL",
+    help="Where a reverse proxy offers that; its X-Forwarded-For is believed then.")
 @click.option("--json-log", is_flag=True, help="Each line of the log is a JSON object.")
 @signer_options
 @database_option
@@ -54,7 +60,8 @@ def serve(
     ctx: click.Context, folder: Path | None, host: str | None, port: int | None,
     identities_path: Path | None, cockpit_place: tuple[str, int] | None, cockpit_url: str | None,
     require_identity: bool, url: str | None,
-    sign: bool, home_assistant: str | None, home_assistant_login: Path | None, json_log: bool,
+    sign: bool, home_assistant: str | None, home_assistant_login: Path | None,
+    hawkbit_place: tuple[str, int] | None, hawkbit_url: str | None, json_log: bool,
     keys_path: Path | None, key_path: Path | None, signer: str | None,
     passphrase_file: Path | None, database: str | None,
 ) -> None:
@@ -79,6 +86,8 @@ def serve(
         raise click.UsageError("--url needs --identities FILE: without them nobody looks at it")
     if sign and keys_path is None:
         raise click.UsageError("--sign needs --keys FILE: the keys file of the product")
+    if hawkbit_url and hawkbit_place is None:
+        raise click.UsageError("--hawkbit-url needs --hawkbit PORT")
     require_published(chosen)
     boards = None
     if identities_path and (identities_path.exists() or is_given(ctx, "identities_path")):
@@ -86,7 +95,7 @@ def serve(
     key = chosen_signer(keys_path, key_path, signer, passphrase_file, is_required=True) if sign else None
     fleet = kept_fleet(
         chosen, chosen_database(project_of(ctx), database), key=key, keys_path=keys_path,
-        is_wanted=database is not None or sign or home_assistant is not None)
+        is_wanted=database is not None or sign or home_assistant is not None or hawkbit_place is not None)
     local = None
     if fleet is not None:
         if boards is not None:
@@ -94,6 +103,8 @@ def serve(
         local = cockpit_app(fleet, chosen, cockpit_place, cockpit_url)
         if home_assistant is not None:
             fleet.beside.append(home_assistant_bridge(fleet, home_assistant, home_assistant_login))
+        if hawkbit_place is not None:
+            fleet.beside.append(hawkbit_server(fleet, chosen, hawkbit_place, hawkbit_url))
     elif boards is not None:
         local = LocalApp(
             create_boards_app(boards), "What each board runs, for this computer only: {}/boards",
