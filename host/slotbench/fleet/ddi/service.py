@@ -26,6 +26,7 @@ from slotbench.server import ProvenRequest
 __all__ = ["Caller", "DdiService", "PollAnswer", "Refused"]
 
 _INTERVAL_S: Final = 6 * 3600
+_SOON_S: Final = 60
 _COUNTER_MAX: Final = (1 << 31) - 1
 
 _log = logging.getLogger(__name__)
@@ -86,8 +87,9 @@ class DdiService:
                 self._move_on(connection, self._known(connection, caller, now), head, now)
         with self.database.reading() as connection:
             target = self._target(connection, caller)
+            usual_s = head.interval_s if head is not None and head.interval_s else _INTERVAL_S
             answer = PollAnswer(
-                head.interval_s if head is not None and head.interval_s else _INTERVAL_S,
+                _SOON_S if target.attributes_at == 0 else usual_s,  # what it is decides what it is offered
                 targets.open_action(connection, caller.device_id),
                 targets.installed_action(connection, caller.device_id), target.attributes_at == 0)
         self._tell(caller, target, store.head_name(caller.token.product, caller.token.channel))
