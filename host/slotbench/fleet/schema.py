@@ -38,14 +38,22 @@ boards = Table(
     Column("last_seen", BigInteger, nullable=False),
     Column("requests", BigInteger, nullable=False, server_default="0"),
     Column("events", Integer, nullable=False, server_default="0"),
-    Index("boards_channel", "product", "channel", "running"),
+    Index(
+        "boards_channel", "product", "channel", "running", "report_counter", "last_seen", "report",
+        "device_id"),
     Index("boards_last_seen", "last_seen"),
-    Index("boards_report", "report"),
+    Index("boards_report", "report", "product", "channel", "report_counter", "running"),
     Index("boards_target_at", "target_at"),
 )
 """One row for each board. `searched` is id, name and place in small letters (`searched_text`), `target` the
-counter whose image it fetched last, and `progress` how many bytes of it.
+counter whose image it fetched last, and `progress` how many bytes of it. What rollouts count is in the
+indexes, so that no board is read for it.
 """
+_IS_AHEAD: Final = boards.c.target > boards.c.running
+Index(
+    "boards_updating", boards.c.product, boards.c.channel, boards.c.target, boards.c.last_seen,
+    boards.c.report_counter, boards.c.report, boards.c.running, sqlite_where=_IS_AHEAD,
+    postgresql_where=_IS_AHEAD)
 
 events = Table(
     "events", META,

@@ -32,7 +32,9 @@ from support.postgresql import PostgresqlServer, require
 from support.samples import NOW, KeyRing
 
 
-ON_BOTH = ("test_recording", "test_rollout_runner", "test_cockpit_pages", "test_fleet_scale")
+ON_BOTH = (
+    "test_cockpit_access", "test_cockpit_pages", "test_fleet_scale", "test_fleet_verbs", "test_home_assistant",
+    "test_recording", "test_rollout_runner", "test_webhooks")
 """Tests that run on SQLite and on PostgreSQL."""
 
 

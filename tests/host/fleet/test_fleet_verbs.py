@@ -28,13 +28,13 @@ from slotbench.fleet.recorder import BoardRecorder
 from slotbench.release.publish import Rollout, publish_release
 from slotbench.release.store import Store
 from support.commands import CommandResult, MakeRelease, RunCommand
-from support.fleet import fill, proven
+from support.fleet import fill, proven, url_of
 from support.samples import NOW, KeyRing
 
 
 @pytest.fixture
-def url(database_file: Path) -> str:
-    return f"sqlite:///{database_file}"
+def url(database: FleetDatabase) -> str:
+    return url_of(database)
 
 
 def test_an_empty_fleet_tells_what_to_type(slotbench: RunCommand, url: str) -> None:
