@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "m0003"
-down_revision = "m0002"
+revision = "m0004"
+down_revision = "m0003"
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
