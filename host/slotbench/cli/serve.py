@@ -47,6 +47,9 @@ from slotbench.server import BoardAuthenticator, create_boards_app, require_publ
     "--home-assistant-login", type=PATH, metavar="FILE",
     help='Its login, a file with {"user": ..., "password": ...}.')
 @click.option(
+    "--home-assistant-install", is_flag=True,
+    help="Its install button works: whoever may write to that broker can have a board update now.")
+@click.option(
     "--hawkbit", "hawkbit_place", type=listening_at, metavar="[HOST:]PORT",
     help="Where devices that speak hawkBit's DDI ask; without it nowhere.")
 @click.option(
@@ -61,7 +64,8 @@ def serve(
     identities_path: Path | None, cockpit_place: tuple[str, int] | None, cockpit_url: str | None,
     require_identity: bool, url: str | None,
     sign: bool, home_assistant: str | None, home_assistant_login: Path | None,
-    hawkbit_place: tuple[str, int] | None, hawkbit_url: str | None, json_log: bool,
+    home_assistant_install: bool, hawkbit_place: tuple[str, int] | None, hawkbit_url: str | None,
+    json_log: bool,
     keys_path: Path | None, key_path: Path | None, signer: str | None,
     passphrase_file: Path | None, database: str | None,
 ) -> None:
@@ -84,6 +88,8 @@ def serve(
         raise click.UsageError("--require-identity needs --identities FILE")
     if url and identities_path is None:
         raise click.UsageError("--url needs --identities FILE: without them nobody looks at it")
+    if home_assistant is None and (home_assistant_login or home_assistant_install):
+        raise click.UsageError("give --home-assistant BROKER too")
     if sign and keys_path is None:
         raise click.UsageError("--sign needs --keys FILE: the keys file of the product")
     if hawkbit_url and hawkbit_place is None:
@@ -102,7 +108,8 @@ def serve(
             boards.observer = fleet.recorder.observe
         local = cockpit_app(fleet, chosen, cockpit_place, cockpit_url)
         if home_assistant is not None:
-            fleet.beside.append(home_assistant_bridge(fleet, home_assistant, home_assistant_login))
+            fleet.beside.append(home_assistant_bridge(
+                fleet, home_assistant, home_assistant_login, has_button=home_assistant_install))
         if hawkbit_place is not None:
             fleet.beside.append(hawkbit_server(fleet, chosen, hawkbit_place, hawkbit_url))
     elif boards is not None:

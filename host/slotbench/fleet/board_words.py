@@ -54,7 +54,8 @@ def entry_words(entry: BoardEntry) -> str:
     words = {
         "first-seen": "proved for the first time who it is, with", "runs": "runs",
         "download": "began to fetch", "offered": "was offered", "withdrawn": "is not offered any more",
-        "called-off": "was asked to give up", "goes-on": "goes on with", "stopped": "did not install"}
+        "called-off": "was asked to give up", "goes-on": "goes on with", "stopped": "did not install",
+        "install": "is to have, whatever the percentage,"}
     return f"{words.get(entry.kind, entry.kind)} {release}"
 
 

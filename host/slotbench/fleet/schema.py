@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, St
 
 __all__ = [
     "META", "audit", "boards", "ddi_actions", "ddi_targets", "ddi_tokens", "events", "heads", "images",
-    "leases", "releases", "rollouts", "searched_text", "secrets_kept", "tokens", "webhooks",
+    "installs", "leases", "releases", "rollouts", "searched_text", "secrets_kept", "tokens", "webhooks",
 ]
 
 META: Final = MetaData()
@@ -105,6 +105,7 @@ heads = Table(
     Column("counter", BigInteger, nullable=False),
     Column("percent", Integer, nullable=False),
     Column("cohorts", Text, nullable=False),
+    Column("devices", Text, nullable=False, server_default="[]"),
     Column("paused", Boolean, nullable=False),
     Column("interval_s", Integer, nullable=False),
     Column("issued", BigInteger, nullable=False),
@@ -177,6 +178,17 @@ webhooks = Table(
     Column("problem", String(200), nullable=False, server_default=""),
 )
 """Who is told what happens: told up to the rows `audit_id` and `event_id`, tried again from `next_at` on."""
+
+installs = Table(
+    "installs", META,
+    Column("device_id", _ID, primary_key=True),
+    Column("product", _NAME, nullable=False),
+    Column("channel", _NAME, nullable=False),
+    Column("cancel", Boolean, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("by", _ID, nullable=False),
+)
+"""Boards that somebody asked to list in their channel's head, or with `cancel` to take from it."""
 
 leases = Table(
     "leases", META,

@@ -28,6 +28,7 @@ from support.cockpit import Browser
 from support.commands import MakeRelease
 from support.ddi import DdiDevice, PublishCounter, new_token
 from support.fleet import Queries
+from support.installs import Installs
 from support.postgresql import PostgresqlServer, require
 from support.samples import NOW, KeyRing
 
@@ -175,3 +176,11 @@ def ddi(database: FleetDatabase, site: Store, recorder: BoardRecorder, clock: li
 @pytest.fixture
 def device(ddi: Flask, database: FleetDatabase) -> DdiDevice:
     return DdiDevice(ddi, "press-1", new_token(database, "press-1"))
+
+
+@pytest.fixture
+def installs(
+    database: FleetDatabase, site: Store, ring: KeyRing, clock: list[float], make_release: MakeRelease,
+    firmware: bytes,
+) -> Installs:
+    return Installs(database, site, ring, clock, make_release, firmware)

@@ -149,6 +149,32 @@ def test_without_the_key_a_rollout_waits_for_the_process_that_has_it(
     assert "at 1 %" in slotbench("fleet", "rollout", "list", "--database", url).out
 
 
+def test_a_board_is_listed_and_taken_from_the_list(
+    slotbench: RunCommand, url: str, offered: list[object], site: Store, ring: KeyRing,
+) -> None:
+    def install(*arguments: object) -> str:
+        ran = slotbench("fleet", "install", *arguments, "--database", url)
+        assert ran.code == 0, ran.err
+        return ran.out.strip()
+
+    def audience() -> str:
+        return slotbench("release", "list", site.root, "--keys", ring.document).out
+
+    assert install("lamp-000003", *offered[:3]).startswith("lamp-000003: asked; the process with the online key")
+    assert install("lamp-000004", *offered) == (
+        "lamp-000004: the head of sensor/stable lists it; it updates at its next check")
+    assert "0 % of the boards and devices lamp-000003, lamp-000004" in audience()
+    assert install("lamp-000003", *offered, "--cancel") == "lamp-000003: the head of sensor/stable lists it no more"
+    assert json.loads(install("lamp-000004", *offered, "--cancel", "--json"))["result"]["is_signed"]
+    assert "0 % of the boards, head" in audience()
+    for arguments, said in (
+        (("lamp-9",), "no such board has proved"), (("lamp-000003", "--cancel"), "nobody asked to install anything"),
+        (("lamp\"",), "is not a device id; use 1-64 printable ASCII characters"),
+    ):
+        ran = slotbench("fleet", "install", *arguments, *offered, "--database", url)
+        assert ran.code == 2 and said in ran.err, ran.err
+
+
 @pytest.mark.parametrize(("arguments", "said"), [
     (("--steps", "50,10"), "do not rise to 100"), (("--soak", "soon"), "'soon' is no duration"),
     (("--window", "9-17"), "is no window"), (("--channel", "beta"), "nothing is published for sensor in the channel"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "m0004"
-down_revision = "m0003"
+revision = "m0005"
+down_revision = "m0004"
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
