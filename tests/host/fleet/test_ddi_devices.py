@@ -11,7 +11,7 @@ from flask import Flask
 from slotbench.fleet.audit_log import list_audit
 from slotbench.fleet.board_list import BoardHealth, find_board
 from slotbench.fleet.database import FleetDatabase
-from slotbench.fleet.ddi.decision import ActionState, OpenAction, Step, next_step
+from slotbench.fleet.ddi.decision import ActionState, OpenAction, PollStep, next_step
 from slotbench.fleet.ddi.device_tokens import TokenKind
 from slotbench.fleet.evidence import gather_evidence
 from slotbench.fleet.recorder import BoardRecorder
@@ -168,25 +168,25 @@ HEAD = Head(product="p", channel="c", epoch=1, seq=1, release="a" * 64, counter=
 
 
 @pytest.mark.parametrize(("changes", "action", "step"), [
-    ({}, None, Step.OFFER),
-    ({"paused": True}, None, Step.NOTHING),
-    ({"expires": 200}, None, Step.NOTHING),
-    ({"percent": 0}, None, Step.NOTHING),
-    ({"counter": 5}, None, Step.NOTHING),
-    ({"release": "f" * 64}, None, Step.NOTHING),
-    ({}, ("a", ActionState.OFFERED, True), Step.NOTHING),
-    ({"expires": 200}, ("a", ActionState.OFFERED, True), Step.NOTHING),
-    ({"percent": 0}, ("a", ActionState.OFFERED, True), Step.CALL_OFF),
-    ({"paused": True}, ("a", ActionState.OFFERED, False), Step.DROP),
-    ({}, ("b", ActionState.OFFERED, True), Step.CALL_OFF),
-    ({}, ("b", ActionState.KEPT, True), Step.NOTHING),
-    ({}, ("b", ActionState.CANCELING, True), Step.NOTHING),
-    ({}, ("a", ActionState.CANCELING, True), Step.REVIVE),
-    (None, ("a", ActionState.OFFERED, True), Step.CALL_OFF),
-    (None, None, Step.NOTHING),
+    ({}, None, PollStep.OFFER),
+    ({"paused": True}, None, PollStep.NOTHING),
+    ({"expires": 200}, None, PollStep.NOTHING),
+    ({"percent": 0}, None, PollStep.NOTHING),
+    ({"counter": 5}, None, PollStep.NOTHING),
+    ({"release": "f" * 64}, None, PollStep.NOTHING),
+    ({}, ("a", ActionState.OFFERED, True), PollStep.NOTHING),
+    ({"expires": 200}, ("a", ActionState.OFFERED, True), PollStep.NOTHING),
+    ({"percent": 0}, ("a", ActionState.OFFERED, True), PollStep.CALL_OFF),
+    ({"paused": True}, ("a", ActionState.OFFERED, False), PollStep.DROP),
+    ({}, ("b", ActionState.OFFERED, True), PollStep.CALL_OFF),
+    ({}, ("b", ActionState.KEPT, True), PollStep.NOTHING),
+    ({}, ("b", ActionState.CANCELING, True), PollStep.NOTHING),
+    ({}, ("a", ActionState.CANCELING, True), PollStep.REVIVE),
+    (None, ("a", ActionState.OFFERED, True), PollStep.CALL_OFF),
+    (None, None, PollStep.NOTHING),
 ])
 def test_the_step_of_a_poll(
-    changes: dict[str, object] | None, action: tuple[str, ActionState, bool] | None, step: Step,
+    changes: dict[str, object] | None, action: tuple[str, ActionState, bool] | None, step: PollStep,
 ) -> None:
     head = None if changes is None else replace(HEAD, **changes)  # type: ignore[arg-type]
     known = OpenAction(1, action[0] * 64, 7, action[1], action[2]) if action else None

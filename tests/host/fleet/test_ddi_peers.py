@@ -22,7 +22,7 @@ import slotbench as slotbench_package
 from slotbench.fleet.board_list import find_board
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.ddi import app
-from slotbench.fleet.ddi.targets import Target, find_target
+from slotbench.fleet.ddi.targets import DdiTarget, find_target
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.server import BackgroundServer
 from support.commands import CommandResult, RunCommand
@@ -60,7 +60,7 @@ def test_swupdate_says_what_it_is_takes_a_release_and_reports(
         'identify : ( { name = "hwRevision"; value = "v2 <b>"; }, { name = "cohort"; value = "lab"; } );\n')
     log = tmp_path / "output"
 
-    def target() -> Target | None:
+    def target() -> DdiTarget | None:
         with database.reading() as connection:
             return find_target(connection, "press-1")
 

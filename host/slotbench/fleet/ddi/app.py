@@ -23,7 +23,7 @@ from slotbench.fleet.ddi.decision import ActionState
 from slotbench.fleet.ddi.device_tokens import DEVICE_ID, check_device_token
 from slotbench.fleet.ddi.messages import MessageError, parse_feedback
 from slotbench.fleet.ddi.openapi import ddi_document
-from slotbench.fleet.ddi.service import Caller, DdiService, Refused
+from slotbench.fleet.ddi.service import Caller, DdiService, DdiRefusal
 from slotbench.server import ProvenRequest, create_app
 
 __all__ = ["create_ddi"]
@@ -164,8 +164,8 @@ def _add_refusals(app: Flask) -> None:
             response.headers["WWW-Authenticate"] = "TargetToken, GatewayToken"
         return response
 
-    @app.errorhandler(Refused)
-    def refuse(error: Refused) -> Response:
+    @app.errorhandler(DdiRefusal)
+    def refuse(error: DdiRefusal) -> Response:
         return refused(error.status, str(error))
 
     @app.errorhandler(MessageError)
@@ -197,29 +197,29 @@ def _add_refusals(app: Flask) -> None:
 
 
 def _admit(database: FleetDatabase, limit: RateLimit) -> None:
-    """Let a device in that shows its token. Raises Refused."""
+    """Let a device in that shows its token. Raises DdiRefusal."""
     arguments = request.view_args or {}
     device_id, tenant = arguments["device_id"], arguments["tenant"].casefold()
     if not DEVICE_ID.fullmatch(device_id):
-        raise Refused(HTTPStatus.BAD_REQUEST, "a device id has 1 to 64 letters, digits and . _ : -")
+        raise DdiRefusal(HTTPStatus.BAD_REQUEST, "a device id has 1 to 64 letters, digits and . _ : -")
     address = request.remote_addr or ""
     with database.reading() as connection:
         token = check_device_token(connection, request.headers.get("Authorization", ""), device_id)
     if token is None:
         _log.warning("%s: the device %s shows no token that admits it", address, device_id)
-        raise Refused(HTTPStatus.UNAUTHORIZED, "show a token: Authorization: TargetToken ...")
+        raise DdiRefusal(HTTPStatus.UNAUTHORIZED, "show a token: Authorization: TargetToken ...")
     if tenant not in (token.product, _ANY_TENANT):
-        raise Refused(HTTPStatus.NOT_FOUND, "the tenant is the product of the token, or default")
+        raise DdiRefusal(HTTPStatus.NOT_FOUND, "the tenant is the product of the token, or default")
     if request.method != "GET":
         if limit.is_exceeded(device_id):
-            raise Refused(HTTPStatus.TOO_MANY_REQUESTS, "too many messages: wait a minute")
+            raise DdiRefusal(HTTPStatus.TOO_MANY_REQUESTS, "too many messages: wait a minute")
         limit.count(device_id)
     g.caller = Caller(device_id, token, address)
 
 
 def _body() -> bytes:
     if not request.is_json:
-        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send application/json")
+        raise DdiRefusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send application/json")
     return request.get_data()
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from slotbench.formats.head import NO_RELEASE, Head
 
-__all__ = ["ActionState", "OpenAction", "Step", "is_offered", "next_step"]
+__all__ = ["ActionState", "OpenAction", "PollStep", "is_offered", "next_step"]
 
 
 class ActionState(StrEnum):
@@ -32,7 +32,7 @@ class ActionState(StrEnum):
         return self in (ActionState.OFFERED, ActionState.CANCELING, ActionState.KEPT)
 
 
-class Step(StrEnum):
+class PollStep(StrEnum):
     """What is to be done at a poll."""
 
     NOTHING = "nothing"
@@ -70,19 +70,20 @@ def is_offered(head: Head | None, device_id: str, cohort: str | None, running: i
 def next_step(
     head: Head | None, device_id: str, cohort: str | None, running: int, now: int, action: OpenAction | None,
     given_up: Collection[str] = (),
-) -> Step:
+) -> PollStep:
     """What to do. `given_up` has the digests of releases that the device gave up: it gets none of them again.
 
     A head that expired offers nothing new. It stops nothing: nobody withdrew the release.
     """
     if action is None:
         offered = is_offered(head, device_id, cohort, running, now)
-        return Step.OFFER if offered and head is not None and head.release not in given_up else Step.NOTHING
+        is_new = offered and head is not None and head.release not in given_up
+        return PollStep.OFFER if is_new else PollStep.NOTHING
     if head is not None and head.release == action.digest and _is_in(head, device_id, cohort):
-        return Step.REVIVE if action.state is ActionState.CANCELING else Step.NOTHING
+        return PollStep.REVIVE if action.state is ActionState.CANCELING else PollStep.NOTHING
     if action.state is not ActionState.OFFERED:
-        return Step.NOTHING
-    return Step.CALL_OFF if action.is_fetched else Step.DROP
+        return PollStep.NOTHING
+    return PollStep.CALL_OFF if action.is_fetched else PollStep.DROP
 
 
 def _is_in(head: Head, device_id: str, cohort: str | None) -> bool:

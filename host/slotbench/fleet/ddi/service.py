@@ -14,16 +14,16 @@ from sqlalchemy import Connection
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.ddi import targets
 from slotbench.fleet.ddi.artifacts import Artifact, ArtifactList, ReleaseFiles
-from slotbench.fleet.ddi.decision import ActionState, OpenAction, Step, next_step
+from slotbench.fleet.ddi.decision import ActionState, OpenAction, PollStep, next_step
 from slotbench.fleet.ddi.device_tokens import DeviceToken
 from slotbench.fleet.ddi.messages import Execution, Feedback, merge_attributes
-from slotbench.fleet.ddi.targets import Target
+from slotbench.fleet.ddi.targets import DdiTarget
 from slotbench.formats.head import Head
 from slotbench.release import documents, store
 from slotbench.release.store import Store
 from slotbench.server import ProvenRequest
 
-__all__ = ["Caller", "DdiService", "PollAnswer", "Refused"]
+__all__ = ["Caller", "DdiService", "PollAnswer", "DdiRefusal"]
 
 _INTERVAL_S: Final = 6 * 3600
 _SOON_S: Final = 60
@@ -32,7 +32,7 @@ _COUNTER_MAX: Final = (1 << 31) - 1
 _log = logging.getLogger(__name__)
 
 
-class Refused(Exception):
+class DdiRefusal(Exception):
     """A request that is refused: with which status, and why."""
 
     def __init__(self, status: HTTPStatus, why: str) -> None:
@@ -62,7 +62,7 @@ class PollAnswer:
 class DdiService:
     """Answers devices for the site in `root`. `observe` is told what they report, as of boards.
 
-    `clock` gives Unix seconds. All methods raise Refused, and BenchError where the database or the site
+    `clock` gives Unix seconds. All methods raise DdiRefusal, and BenchError where the database or the site
     cannot be used.
     """
 
@@ -81,7 +81,7 @@ class DdiService:
         now, head = int(self._clock()), self._head(caller.token)
         with self.database.reading() as connection:
             target = targets.find_target(connection, caller.device_id)
-            is_due = target is None or self._step(connection, target, head, now)[0] is not Step.NOTHING
+            is_due = target is None or self._step(connection, target, head, now)[0] is not PollStep.NOTHING
         if is_due:
             with self.database.writing() as connection:
                 self._move_on(connection, self._known(connection, caller, now), head, now)
@@ -114,7 +114,7 @@ class DdiService:
             action = self._action(connection, caller, number, frozenset(ActionState))
         found = self.files.get(action.digest).find(filename)
         if found is None:
-            raise Refused(HTTPStatus.NOT_FOUND, "this release has no such file")
+            raise DdiRefusal(HTTPStatus.NOT_FOUND, "this release has no such file")
         if first_byte is not None:
             self._tell(caller, target, found.name, first_byte)
         return found
@@ -144,7 +144,7 @@ class DdiService:
         with self.database.writing() as connection:
             action = self._open(connection, caller, number, said, now)
             if action.state is not ActionState.CANCELING:
-                raise Refused(HTTPStatus.NOT_FOUND, "this action was not called off")
+                raise DdiRefusal(HTTPStatus.NOT_FOUND, "this action was not called off")
             is_failure = said.execution is Execution.CLOSED and said.finished == "failure"
             if said.execution is Execution.REJECTED or is_failure:
                 targets.set_state(connection, number, ActionState.KEPT, now)
@@ -172,27 +172,28 @@ class DdiService:
         return documents.read_head(path)[1] if path.is_file() else None
 
     def _step(
-        self, connection: Connection, target: Target, head: Head | None, now: int,
-    ) -> tuple[Step, OpenAction | None]:
+        self, connection: Connection, target: DdiTarget, head: Head | None, now: int,
+    ) -> tuple[PollStep, OpenAction | None]:
         action = targets.open_action(connection, target.device_id)
         given_up = targets.given_up(connection, target.device_id) if action is None else ()
         return next_step(
             head, target.device_id, target.cohort, target.running, now, action, given_up), action
 
-    def _move_on(self, connection: Connection, target: Target, head: Head | None, now: int) -> None:
+    def _move_on(self, connection: Connection, target: DdiTarget, head: Head | None, now: int) -> None:
         step, action = self._step(connection, target, head, now)
-        if step in (Step.DROP, Step.CALL_OFF, Step.REVIVE) and action is not None:
-            state = {Step.DROP: ActionState.CANCELED, Step.CALL_OFF: ActionState.CANCELING,
-                     Step.REVIVE: ActionState.OFFERED}[step]
-            kind = {Step.DROP: "withdrawn", Step.CALL_OFF: "called-off", Step.REVIVE: "offered"}[step]
+        if step in (PollStep.DROP, PollStep.CALL_OFF, PollStep.REVIVE) and action is not None:
+            state = {PollStep.DROP: ActionState.CANCELED, PollStep.CALL_OFF: ActionState.CANCELING,
+                     PollStep.REVIVE: ActionState.OFFERED}[step]
+            kind = {
+                PollStep.DROP: "withdrawn", PollStep.CALL_OFF: "called-off", PollStep.REVIVE: "offered"}[step]
             targets.set_state(connection, action.id, state, now)
             targets.note(connection, target.device_id, now, kind, action.counter)
-        if step is Step.DROP:
+        if step is PollStep.DROP:
             step, _ = self._step(connection, target, head, now)
-        if step is Step.OFFER and head is not None:
+        if step is PollStep.OFFER and head is not None:
             targets.new_action(connection, target.device_id, head.release, head.counter, now)
 
-    def _known(self, connection: Connection, caller: Caller, now: int) -> Target:
+    def _known(self, connection: Connection, caller: Caller, now: int) -> DdiTarget:
         found = targets.find_target(connection, caller.device_id, is_locked=True)
         if found is not None:
             return found
@@ -200,14 +201,14 @@ class DdiService:
             _log.warning(
                 "%s: %s is a board that proves who it is, and no device of hawkBit's API",
                 caller.address, caller.device_id)
-            raise Refused(HTTPStatus.FORBIDDEN, "this device id belongs to a board")
+            raise DdiRefusal(HTTPStatus.FORBIDDEN, "this device id belongs to a board")
         targets.add_target(connection, caller.device_id, caller.token, caller.address, now)
         return self._target(connection, caller)
 
-    def _target(self, connection: Connection, caller: Caller, *, is_locked: bool = False) -> Target:
+    def _target(self, connection: Connection, caller: Caller, *, is_locked: bool = False) -> DdiTarget:
         found = targets.find_target(connection, caller.device_id, is_locked=is_locked)
         if found is None:
-            raise Refused(HTTPStatus.NOT_FOUND, "this device did not poll yet")
+            raise DdiRefusal(HTTPStatus.NOT_FOUND, "this device did not poll yet")
         return found
 
     def _action(
@@ -215,7 +216,7 @@ class DdiService:
     ) -> OpenAction:
         found = targets.find_action(connection, caller.device_id, number)
         if found is None or found.state not in states:
-            raise Refused(HTTPStatus.NOT_FOUND, "this device has no such action")
+            raise DdiRefusal(HTTPStatus.NOT_FOUND, "this device has no such action")
         return found
 
     def _open(
@@ -225,7 +226,7 @@ class DdiService:
         self._target(connection, caller, is_locked=True)
         action = self._action(connection, caller, number, frozenset(ActionState))
         if not action.state.is_open:
-            raise Refused(HTTPStatus.GONE, "this action has ended")
+            raise DdiRefusal(HTTPStatus.GONE, "this action has ended")
         if said.words:
             targets.note(connection, caller.device_id, now, "said", action.counter, said.words)
         return action
@@ -236,7 +237,7 @@ class DdiService:
         targets.set_state(connection, action.id, state, now)
         targets.note(connection, caller.device_id, now, "stopped", action.counter)
 
-    def _tell(self, caller: Caller, target: Target, name: str = "", first_byte: int = 0) -> None:
+    def _tell(self, caller: Caller, target: DdiTarget, name: str = "", first_byte: int = 0) -> None:
         """What a device reported, as boards prove it."""
         self._observe(ProvenRequest(
             device_id=target.device_id, at=int(self._clock()), running=target.running, report=target.report,

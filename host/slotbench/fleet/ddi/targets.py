@@ -17,7 +17,7 @@ from slotbench.fleet.schema import boards, ddi_actions, ddi_targets, events
 from slotbench.formats.journal import Report
 
 __all__ = [
-    "Target", "add_target", "end_action", "find_action", "find_target", "given_up", "installed_action",
+    "DdiTarget", "add_target", "end_action", "find_action", "find_target", "given_up", "installed_action",
     "is_board", "keep_attributes", "list_targets", "mark_fetched", "new_action", "note", "open_action",
     "set_state",
 ]
@@ -26,7 +26,7 @@ _OPEN = [state.value for state in ActionState if state.is_open]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class DdiTarget:
     """A device. `running`, `report` and `report_counter` are as boards prove them (FORMATS).
 
     `attributes` is what it said of itself, at `attributes_at` (Unix seconds); 0: it is to say it again.
@@ -45,14 +45,14 @@ class Target:
         return self.attributes.get("cohort")
 
 
-def find_target(connection: Connection, device_id: str, *, is_locked: bool = False) -> Target | None:
+def find_target(connection: Connection, device_id: str, *, is_locked: bool = False) -> DdiTarget | None:
     """A device; None if it never asked. With `is_locked` no other process changes it in this transaction."""
     statement = select(ddi_targets).where(ddi_targets.c.device_id == device_id)
     row = connection.execute(statement.with_for_update() if is_locked else statement).mappings().first()
     return None if row is None else _target(row)
 
 
-def list_targets(connection: Connection, limit: int = 1000) -> list[Target]:
+def list_targets(connection: Connection, limit: int = 1000) -> list[DdiTarget]:
     """The devices that polled, by device id."""
     rows = connection.execute(select(ddi_targets).order_by(ddi_targets.c.device_id).limit(limit)).mappings()
     return [_target(row) for row in rows]
@@ -151,9 +151,9 @@ def note(
         update(boards).where(boards.c.device_id == device_id).values(events=boards.c.events + 1))
 
 
-def _target(row: Mapping[Any, Any]) -> Target:
-    fields = {key: row[key] for key in Target.__slots__ if key != "attributes"}
-    return Target(**fields, attributes=json.loads(row["attributes"]))
+def _target(row: Mapping[Any, Any]) -> DdiTarget:
+    fields = {key: row[key] for key in DdiTarget.__slots__ if key != "attributes"}
+    return DdiTarget(**fields, attributes=json.loads(row["attributes"]))
 
 
 def _action(connection: Connection, device_id: str, condition: Any) -> OpenAction | None:
