@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -33,7 +34,10 @@ from slotbench.server import BackgroundServer
 from support.commands import MakeRelease, RunCommand
 from support.cpio import pack_cpio
 from support.ddi import PublishCounter, history, new_token
+from support.goosebit import running_goosebit
+from support.guides.page import blocks
 from support.samples import NOW, PRODUCT, KeyRing, make_firmware
+from support.web_servers.debian import find_program
 
 Follow = Callable[..., HawkbitFollower]
 
@@ -297,9 +301,16 @@ def test_an_archive_that_is_none_is_refused(data: bytes) -> None:
         list(read_archive(data))
 
 
-def test_an_archive_is_read_as_cpio_writes_it(tmp_path: Path) -> None:
-    files = {"sw-description": b"x = 1;\n", "a.release": b"abc", "empty": b"", "f.bin": os.urandom(70_000)}
-    assert dict(read_archive(pack_cpio(files))) == files
+def test_an_archive_is_read_as_the_commands_of_the_guide_write_it(tmp_path: Path) -> None:
+    find_program("cpio", "cpio")
+    [commands] = [block.text for block in blocks("host/docs/hawkbit.md") if "cpio" in block.text]
+    files = {"lamp-3.release": b"abc", "firmware.bin": random.Random(7).randbytes(70_000)}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    subprocess.run(["sh", "-e", "-c", commands], cwd=tmp_path, check=True, capture_output=True)
+    written = (tmp_path / "lamp.swu").read_bytes()
+    assert dict(read_archive(written)) == {"sw-description": b'software = { version = "2.1.0"; };\n', **files}
+    assert dict(read_archive(pack_cpio(files))) == files, "what tests pack is the same form"
 
 
 def test_the_command_follows_until_ctrl_c_and_writes_down_what_it_published(
@@ -346,3 +357,18 @@ def test_a_wrong_key_here_is_told_here(
         follow(*upstream, key=ring.load("stranger")).turn()
     with database.reading() as connection:
         assert find_target(connection, "branch") is None, "hawkBit was not even asked"
+
+
+def test_goosebit_is_followed(
+    follow: Follow, branch: Store, make_release: MakeRelease, firmware: bytes, tmp_path: Path, told: list[str],
+) -> None:
+    with running_goosebit(tmp_path) as goosebit:
+        description = b'software = { version = "2.0.0"; hardware-compatibility = [ "default" ]; };\n'
+        follower = follow(goosebit.url, client=DdiClient(goosebit.url, "DEFAULT", "branch", "TargetToken x"))
+        assert follower.turn() == 30, "it says what it is"
+        goosebit.assign("lamp.swu", pack_cpio({
+            "sw-description": description, "a.release": make_release(7).read_bytes(), "f.bin": firmware}))
+        follower.turn()
+        [device] = goosebit.ask("GET", "devices")["devices"]
+    assert head_of(branch).counter == 7 and told[0] == "head 7"  # type: ignore[union-attr]
+    assert (device["id"], device["last_state"], device["sw_version"]) == ("branch", "Finished", "2.0.0")
