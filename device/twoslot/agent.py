@@ -35,6 +35,7 @@ class Agent:
     accepted = unproven = False
     running = 0  # counter of the running release, once a head was checked
     blocks_in_place = 0, 0  # and how many the image has
+    slice: int
 
     def begin(self, force=False, download=True, etag=None):
         """Start over with the head. download=False stops once the release was checked."""

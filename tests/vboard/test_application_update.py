@@ -74,11 +74,25 @@ def test_a_program_that_crashes_falls_back_and_is_bad(testbed: TestBed) -> None:
     updated(board, 3)
 
 
-def test_a_program_that_ends_is_unproven_and_tried_again(testbed: TestBed) -> None:
+def test_a_program_that_raises_falls_back_at_once_and_says_why(testbed: TestBed) -> None:
     publish_application(testbed, 1)
     board, printed = powered(testbed)
     updated(board, 1)
     publish_application(testbed, 2, program(2, "1 / 0\n"))
+    board.run(6 * HOURS_MS)
+
+    record = record_of(board)
+    assert (record.active, record.folders[1].state, record.report, record.bad_counter) == (0, 3, 2, 2)
+    assert "".join(printed).count("application 2") == 3
+    assert "ZeroDivisionError" in board.run_line("print(twoslot.status()['app_trace'])")
+
+
+@pytest.mark.parametrize("end", ["raise OSError(5)\n", ""], ids=["OSError", "ends"])
+def test_what_may_be_its_surroundings_is_unproven_and_tried_again(testbed: TestBed, end: str) -> None:
+    publish_application(testbed, 1)
+    board, printed = powered(testbed)
+    updated(board, 1)
+    publish_application(testbed, 2, {"main.py": f"print('application 2')\n{end}".encode()})
     board.run(6 * HOURS_MS)
 
     record = record_of(board)

@@ -6,25 +6,29 @@ import time
 
 from micropython import const
 
-from twoslot.constants import APP_FOLDERS, RTC_TAIL
+from twoslot.constants import APP_FOLDERS, BOOT_FALLBACK, BOOT_ORDINARY, RTC_TAIL
 from twoslot.retained import NOTE_CONFIRMED
 
 _DEADLINE_MS = const(600000)
-_ORDINARY = const(1)
 _POWER = const(1)  # FORMATS.md, end of an attempt
 # By the reset reason: power, hardware watchdog, exception, software watchdog, restart, sleep, reset pin.
 _ENDS = b"\x01\x02\x03\x04\x08\x09\x07"
 
 
 def firmware():
-    """Return (counter, on_trial, confirmed) of the firmware; (0, False, True) without the loader."""
+    """Return (counter, on_trial, confirmed, fell_back) of the firmware; counter 0 without the loader.
+
+    fell_back: the loader gave up another one, at this start.
+    """
     word = machine.mem32
     if word[RTC_TAIL] != 0x32525332:
-        return 0, False, True
+        return 0, False, True, False
     trial = word[RTC_TAIL + 4] >> 8 & 0xFF == 1
     note = word[RTC_TAIL + 24] & 0xFF
-    confirmed = note == NOTE_CONFIRMED or word[RTC_TAIL + 4] >> 24 & 0xFF == _ORDINARY
-    return word[RTC_TAIL + 8] & 0xFFFFFFFF, trial and note != NOTE_CONFIRMED, confirmed
+    reason = word[RTC_TAIL + 4] >> 24 & 0xFF
+    confirmed = note == NOTE_CONFIRMED or reason == BOOT_ORDINARY
+    trial = trial and note != NOTE_CONFIRMED
+    return word[RTC_TAIL + 8] & 0xFFFFFFFF, trial, confirmed, reason == BOOT_FALLBACK
 
 
 def last_end():

@@ -74,7 +74,9 @@ def cockpit_app(
     return LocalApp(app, f"Cockpit: {url}{_first_login(fleet)}", place)
 
 
-def home_assistant_bridge(fleet: FleetService, broker: str, login_path: Path | None) -> HomeAssistantBridge:
+def home_assistant_bridge(
+    fleet: FleetService, broker: str, login_path: Path | None, *, has_button: bool = False,
+) -> HomeAssistantBridge:
     """What tells Home Assistant of this fleet. Raises BenchError (usage) for a wrong file with the login."""
     from slotbench.fleet.home_assistant import HomeAssistantBridge
 
@@ -87,7 +89,7 @@ def home_assistant_bridge(fleet: FleetService, broker: str, login_path: Path | N
             raise BenchError(
                 "this is no login of a broker", where=str(login_path),
                 cure='write {"user": "...", "password": "..."} into it', exit_code=USAGE) from None
-    return HomeAssistantBridge(fleet.database, broker, login, time.time)
+    return HomeAssistantBridge(fleet.database, broker, login, time.time, has_button=has_button)
 
 
 def _first_login(fleet: FleetService) -> str:

@@ -11,6 +11,7 @@ _VERBS = {
         "list": ("slotbench.cli.fleet_list:list_", "List boards: search, filter, count."),
         "show": ("slotbench.cli.fleet_show:show", "Tell one board's life."),
         "name": ("slotbench.cli.fleet_name:name", "Give a board a name and a place."),
+        "install": ("slotbench.cli.fleet_install:install", "Have one board update now."),
     },
     "The cockpit": {
         "token": ("slotbench.cli.fleet_token:token", "Make and take away logins."),

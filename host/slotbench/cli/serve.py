@@ -46,6 +46,9 @@ from slotbench.server import BoardAuthenticator, create_boards_app, require_publ
 @click.option(
     "--home-assistant-login", type=PATH, metavar="FILE",
     help='Its login, a file with {"user": ..., "password": ...}.')
+@click.option(
+    "--home-assistant-install", is_flag=True,
+    help="Its install button works: whoever may write to that broker can have a board update now.")
 @click.option("--json-log", is_flag=True, help="Each line of the log is a JSON object.")
 @signer_options
 @database_option
@@ -54,7 +57,8 @@ def serve(
     ctx: click.Context, folder: Path | None, host: str | None, port: int | None,
     identities_path: Path | None, cockpit_place: tuple[str, int] | None, cockpit_url: str | None,
     require_identity: bool, url: str | None,
-    sign: bool, home_assistant: str | None, home_assistant_login: Path | None, json_log: bool,
+    sign: bool, home_assistant: str | None, home_assistant_login: Path | None,
+    home_assistant_install: bool, json_log: bool,
     keys_path: Path | None, key_path: Path | None, signer: str | None,
     passphrase_file: Path | None, database: str | None,
 ) -> None:
@@ -77,6 +81,8 @@ def serve(
         raise click.UsageError("--require-identity needs --identities FILE")
     if url and identities_path is None:
         raise click.UsageError("--url needs --identities FILE: without them nobody looks at it")
+    if home_assistant is None and (home_assistant_login or home_assistant_install):
+        raise click.UsageError("give --home-assistant BROKER too")
     if sign and keys_path is None:
         raise click.UsageError("--sign needs --keys FILE: the keys file of the product")
     require_published(chosen)
@@ -93,7 +99,8 @@ def serve(
             boards.observer = fleet.recorder.observe
         local = cockpit_app(fleet, chosen, cockpit_place, cockpit_url)
         if home_assistant is not None:
-            fleet.beside.append(home_assistant_bridge(fleet, home_assistant, home_assistant_login))
+            fleet.beside.append(home_assistant_bridge(
+                fleet, home_assistant, home_assistant_login, has_button=home_assistant_install))
     elif boards is not None:
         local = LocalApp(
             create_boards_app(boards), "What each board runs, for this computer only: {}/boards",

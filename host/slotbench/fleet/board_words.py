@@ -51,7 +51,7 @@ def entry_words(entry: BoardEntry) -> str:
         return f"was named: {entry.detail}"
     words = {
         "first-seen": "proved for the first time who it is, with", "runs": "runs",
-        "download": "began to fetch"}
+        "download": "began to fetch", "install": "is to have, whatever the percentage,"}
     return f"{words.get(entry.kind, entry.kind)} {release}"
 
 

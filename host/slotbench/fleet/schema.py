@@ -10,8 +10,8 @@ from typing import Final
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
 
 __all__ = [
-    "META", "audit", "boards", "events", "heads", "images", "leases", "releases", "rollouts", "searched_text",
-    "secrets_kept", "tokens", "webhooks",
+    "META", "audit", "boards", "events", "heads", "images", "installs", "leases", "releases", "rollouts",
+    "searched_text", "secrets_kept", "tokens", "webhooks",
 ]
 
 META: Final = MetaData()
@@ -38,14 +38,22 @@ boards = Table(
     Column("last_seen", BigInteger, nullable=False),
     Column("requests", BigInteger, nullable=False, server_default="0"),
     Column("events", Integer, nullable=False, server_default="0"),
-    Index("boards_channel", "product", "channel", "running"),
+    Index(
+        "boards_channel", "product", "channel", "running", "report_counter", "last_seen", "report",
+        "device_id"),
     Index("boards_last_seen", "last_seen"),
-    Index("boards_report", "report"),
+    Index("boards_report", "report", "product", "channel", "report_counter", "running"),
     Index("boards_target_at", "target_at"),
 )
 """One row for each board. `searched` is id, name and place in small letters (`searched_text`), `target` the
-counter whose image it fetched last, and `progress` how many bytes of it.
+counter whose image it fetched last, and `progress` how many bytes of it. What rollouts count is in the
+indexes, so that no board is read for it.
 """
+_IS_AHEAD: Final = boards.c.target > boards.c.running
+Index(
+    "boards_updating", boards.c.product, boards.c.channel, boards.c.target, boards.c.last_seen,
+    boards.c.report_counter, boards.c.report, boards.c.running, sqlite_where=_IS_AHEAD,
+    postgresql_where=_IS_AHEAD)
 
 events = Table(
     "events", META,
@@ -97,6 +105,7 @@ heads = Table(
     Column("counter", BigInteger, nullable=False),
     Column("percent", Integer, nullable=False),
     Column("cohorts", Text, nullable=False),
+    Column("devices", Text, nullable=False, server_default="[]"),
     Column("paused", Boolean, nullable=False),
     Column("interval_s", Integer, nullable=False),
     Column("issued", BigInteger, nullable=False),
@@ -169,6 +178,17 @@ webhooks = Table(
     Column("problem", String(200), nullable=False, server_default=""),
 )
 """Who is told what happens: told up to the rows `audit_id` and `event_id`, tried again from `next_at` on."""
+
+installs = Table(
+    "installs", META,
+    Column("device_id", _ID, primary_key=True),
+    Column("product", _NAME, nullable=False),
+    Column("channel", _NAME, nullable=False),
+    Column("cancel", Boolean, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("by", _ID, nullable=False),
+)
+"""Boards that somebody asked to list in their channel's head, or with `cancel` to take from it."""
 
 leases = Table(
     "leases", META,

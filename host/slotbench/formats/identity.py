@@ -10,6 +10,9 @@ from typing import Final
 SECRET_BYTES: Final = 32
 SCHEME: Final = "Twoslot"
 
+DEVICE_ID: Final = re.compile(r"[ !#-~]{1,64}")
+"""A device id: 1-64 printable ASCII characters without a double quote."""
+
 _AUTHORIZATION = re.compile(
     r'Twoslot id="([ !#-~]{1,64})"'
     r'(?:, nonce="([0-9a-f]{1,64})", nc=([0-9]{1,9}), report="([0-9]{1,3})/([0-9]{1,10})",'

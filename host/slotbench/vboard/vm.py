@@ -205,7 +205,9 @@ class CPythonVM:
 
     def print_exception(self, error: BaseException) -> None:
         """Put the traceback of an uncaught exception on the console, as the port does."""
-        self.runtime.console(self.runtime.format_exception(error))
+        text = self.runtime.format_exception(error)
+        self.runtime.console(text)
+        self.runtime.tell_second_terminal(text)
 
     def agent(self) -> tuple[int, int, int] | None:
         """State of the device's agent, blocks in place and blocks of the image; None when there is

@@ -20,12 +20,16 @@ from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.schema import META
 from slotbench.release.store import Store
 from support.cockpit import Browser
+from support.commands import MakeRelease
 from support.fleet import Queries
+from support.installs import Installs
 from support.postgresql import PostgresqlServer, require
-from support.samples import NOW
+from support.samples import NOW, KeyRing
 
 
-ON_BOTH = ("test_recording", "test_rollout_runner", "test_cockpit_pages", "test_fleet_scale")
+ON_BOTH = (
+    "test_cockpit_access", "test_cockpit_pages", "test_fleet_scale", "test_fleet_verbs", "test_home_assistant",
+    "test_recording", "test_rollout_runner", "test_webhooks")
 """Tests that run on SQLite and on PostgreSQL."""
 
 
@@ -136,3 +140,11 @@ def browser(new_browser: Callable[[str, AccessRole], Browser]) -> Browser:
 @pytest.fixture
 def viewer(new_browser: Callable[[str, AccessRole], Browser]) -> Browser:
     return new_browser("bert", AccessRole.VIEWER)
+
+
+@pytest.fixture
+def installs(
+    database: FleetDatabase, site: Store, ring: KeyRing, clock: list[float], make_release: MakeRelease,
+    firmware: bytes,
+) -> Installs:
+    return Installs(database, site, ring, clock, make_release, firmware)

@@ -28,13 +28,13 @@ from slotbench.fleet.recorder import BoardRecorder
 from slotbench.release.publish import Rollout, publish_release
 from slotbench.release.store import Store
 from support.commands import CommandResult, MakeRelease, RunCommand
-from support.fleet import fill, proven
+from support.fleet import fill, proven, url_of
 from support.samples import NOW, KeyRing
 
 
 @pytest.fixture
-def url(database_file: Path) -> str:
-    return f"sqlite:///{database_file}"
+def url(database: FleetDatabase) -> str:
+    return url_of(database)
 
 
 def test_an_empty_fleet_tells_what_to_type(slotbench: RunCommand, url: str) -> None:
@@ -147,6 +147,32 @@ def test_without_the_key_a_rollout_waits_for_the_process_that_has_it(
     ran = slotbench("fleet", "run", *offered, "--database", url, "--once")
     assert (ran.code, ran.out) == (0, "")
     assert "at 1 %" in slotbench("fleet", "rollout", "list", "--database", url).out
+
+
+def test_a_board_is_listed_and_taken_from_the_list(
+    slotbench: RunCommand, url: str, offered: list[object], site: Store, ring: KeyRing,
+) -> None:
+    def install(*arguments: object) -> str:
+        ran = slotbench("fleet", "install", *arguments, "--database", url)
+        assert ran.code == 0, ran.err
+        return ran.out.strip()
+
+    def audience() -> str:
+        return slotbench("release", "list", site.root, "--keys", ring.document).out
+
+    assert install("lamp-000003", *offered[:3]).startswith("lamp-000003: asked; the process with the online key")
+    assert install("lamp-000004", *offered) == (
+        "lamp-000004: the head of sensor/stable lists it; it updates at its next check")
+    assert "0 % of the boards and devices lamp-000003, lamp-000004" in audience()
+    assert install("lamp-000003", *offered, "--cancel") == "lamp-000003: the head of sensor/stable lists it no more"
+    assert json.loads(install("lamp-000004", *offered, "--cancel", "--json"))["result"]["is_signed"]
+    assert "0 % of the boards, head" in audience()
+    for arguments, said in (
+        (("lamp-9",), "no such board has proved"), (("lamp-000003", "--cancel"), "nobody asked to install anything"),
+        (("lamp\"",), "is not a device id; use 1-64 printable ASCII characters"),
+    ):
+        ran = slotbench("fleet", "install", *arguments, *offered, "--database", url)
+        assert ran.code == 2 and said in ran.err, ran.err
 
 
 @pytest.mark.parametrize(("arguments", "said"), [

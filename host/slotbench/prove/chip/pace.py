@@ -21,7 +21,7 @@ from slotbench.prove.chip.bed import ChipBed
 from slotbench.release.files import read_bytes
 from slotbench.vboard.flash.nor import NorFlash
 
-__all__ = ["Pace", "measure_pace", "pace_lines"]
+__all__ = ["UpdatePace", "measure_pace", "pace_lines"]
 
 _START_S: Final = 60.0
 _LIMIT_S: Final = 600.0
@@ -46,7 +46,7 @@ while True:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class UpdatePace:
     """One update by a program that waits `every_ms` between two calls of tick(), until its restart.
 
     `seconds` is all of it and `inside_s` what the calls took, `longest_ms` the longest of them: the chip's
@@ -66,8 +66,8 @@ class Pace:
 
 
 def measure_pace(
-    bed: ChipBed, flash: NorFlash, every_ms: int, settings: Mapping[str, object] | None = None,
-) -> Pace:
+    bed: ChipBed, flash: NorFlash, every_ms: int, settings: Mapping[str, int] | None = None,
+) -> UpdatePace:
     """Update a board whose release 2 is published; `settings` go into its twoslot.json.
 
     Raises BenchError when the update does not come to its restart.
@@ -85,7 +85,7 @@ def measure_pace(
         if not started or not running.run_until(lambda: board.starts > starts, _LIMIT_S):
             raise BenchError("the update does not end", where=" / ".join(console.last_lines(3)))
         counters, calls = board.machine.counters(), console.marks("ms")
-        return Pace(
+        return UpdatePace(
             every_ms=every_ms, seconds=(board.us - begun_us) / 1e6, calls=len(calls),
             inside_s=sum(calls) / 1000, longest_ms=max(calls),
             cycles=counters.cycles - counters.skipped_cycles - before.cycles + before.skipped_cycles,
@@ -94,7 +94,10 @@ def measure_pace(
 
 
 def pace_lines(old: bytes, new: bytes, profile: BoardProfile) -> list[str]:
-    """A table of updates from `old` to `new`, by blocks: for each pause and each step_ms. Raises BenchError."""
+    """A table of updates from `old` to `new` by blocks, for each pause and each step_ms.
+
+    Raises BenchError.
+    """
     lines = [
         f"{'call every':>10} {'step_ms':>8} {'seconds':>8} {'calls':>6} {'inside s':>9} {'longest ms':>11} "
         f"{'M cycles':>9} {'bytes':>8} {'erases':>7}"]
@@ -112,5 +115,6 @@ def pace_lines(old: bytes, new: bytes, profile: BoardProfile) -> list[str]:
 
 
 if __name__ == "__main__":
-    for line in pace_lines(*(read_bytes(Path(name), LENGTH_MAX) for name in sys.argv[1:3]), boards.load(_BOARD)):
-        print(line)
+    before, after = (read_bytes(Path(name), LENGTH_MAX) for name in sys.argv[1:3])
+    for row in pace_lines(before, after, boards.load(_BOARD)):
+        print(row)

@@ -156,7 +156,13 @@ def _micropython(rt: Runtime) -> Mapping[str, Any]:
 
 def _os(rt: Runtime) -> Mapping[str, Any]:
     table = FileTable(rt.files, rt.soc.flash.commit, rt.folders, rt.where)
+
+    def dupterm(stream: Any, index: int = 0) -> Any:
+        before, rt.second_terminal = rt.second_terminal, stream
+        return before
+
     return {
+        "dupterm": dupterm,
         "urandom": rt.soc.random.randbytes,
         "listdir": table.listdir,
         "ilistdir": table.ilistdir,
