@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from slotbench import boards
 from slotbench.prove.chip.bed import ChipBed
 from slotbench.prove.chip.pace import measure_pace
@@ -15,6 +17,7 @@ MISSING = 30
 """The other blocks are in the slot already: that makes it short."""
 
 
+@pytest.mark.slow
 def test_who_calls_seldom_waits_less_often_and_no_longer(core: Path, tmp_path: Path) -> None:
     image = recent_micropython()[0]
     need_slirp()
