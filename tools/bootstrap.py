@@ -252,8 +252,8 @@ def _try_again(parts: _Parts, tested: int) -> int:
     if not 0 < len(failed) <= _MOST_AGAIN:
         return tested
     _say("%d failed; run once more, alone" % len(failed))
-    command = [PYTHON, "-m", "pytest", "--last-failed", "--last-failed-no-failures=none"]
-    again = parts.run("second try", command, cwd=ROOT)
+    again = parts.run(
+        "second try", [PYTHON, "-m", "pytest", "--last-failed", "--last-failed-no-failures=none"], cwd=ROOT)
     if again == 0:
         for name in failed:
             _say("passed only at the second try, which must be mended: %s" % name)

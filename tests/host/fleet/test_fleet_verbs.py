@@ -8,28 +8,34 @@ import json
 import logging
 import os
 import re
+import select
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
 import slotbench as slotbench_package
 from slotbench import fleet
 from slotbench.cli import _EchoHandler
-from slotbench.cli.cockpit_server import kept_fleet
+from slotbench.cli.cockpit_server import kept_fleet, listening_server
 from slotbench.cli.invocation import Invocation
 from slotbench.errors import BenchError
 from slotbench.fleet import database_url
+from slotbench.fleet.access_tokens import count_tokens
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.release.publish import Rollout, publish_release
 from slotbench.release.store import Store
 from support.commands import CommandResult, MakeRelease, RunCommand
 from support.fleet import fill, proven, url_of
-from support.samples import NOW, KeyRing
+from support.mqtt.brokers import free_port
+from support.samples import NOW, PRODUCT, KeyRing, make_firmware
+
+LIMIT_S = 60
 
 
 @pytest.fixture
@@ -235,6 +241,47 @@ def test_serve_has_a_cockpit_whose_first_login_is_in_a_private_file(
             token.unlink()
         else:
             assert not token.exists(), "it is made once"
+
+
+def test_ship_serves_with_the_cockpit_of_the_project_and_opens_it(tmp_path: Path, ring: KeyRing) -> None:
+    (tmp_path / "slotbench.toml").write_text(
+        f'product = "{PRODUCT}"\nboard = "generic_4m"\nserver = "http://127.0.0.1:{free_port()}"\n')
+    (tmp_path / "a.bin").write_bytes(make_firmware(96 * 1024))
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
+    os.mkfifo(opened)
+    browser.write_text(f'#!/bin/sh\necho "$1" >{opened}\n')
+    browser.chmod(0o700)
+    command = [sys.executable, "-u", "-m", "slotbench", "ship", "a.bin", "--yes", "--serve", "--open"]
+    environment = {
+        **os.environ, "PYTHONPATH": str(Path(slotbench_package.__file__).parents[1]), "BROWSER": str(browser)}
+    pipe = os.open(opened, os.O_RDWR | os.O_NONBLOCK)
+    with subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as server:
+        try:
+            assert select.select([pipe], [], [], LIMIT_S)[0], "no browser was asked for"
+            cockpit = os.read(pipe, 100).decode().strip()
+            token = (tmp_path / "fleet.token").read_text().strip()
+            asked = Request(f"{cockpit}/api/releases", headers={"Authorization": f"Bearer {token}"})
+            with urlopen(asked, timeout=LIMIT_S) as page:
+                assert json.load(page)["releases"][0]["counter"] == 2
+        finally:
+            server.terminate()
+        assert server.stdout is not None
+        assert f"Cockpit: {cockpit}/\nThe token of its first login is in {tmp_path}/fleet.token" in server.stdout.read()
+    os.close(pipe)
+
+
+def test_a_first_login_is_not_made_where_nobody_hears_of_it(tmp_path: Path) -> None:
+    service = kept_fleet(tmp_path, database_url(tmp_path), is_wanted=True, key=None, keys_path=None)
+    assert service is not None
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(BenchError, match="cannot listen"):
+        listening_server(
+            tmp_path, taken.getsockname(), project=None, boards=None, fleet=service, cockpit_place=("127.0.0.1", 0))
+    with service.database.reading() as connection:
+        assert count_tokens(connection) == 0
+    assert not (tmp_path / "fleet.token").exists()
+    service.database.close()
 
 
 def test_each_line_of_the_log_is_an_object(slotbench: RunCommand, tmp_path: Path) -> None:
