@@ -126,6 +126,7 @@ CLOCK_SET = const(600000000)  # January 2019 in seconds from 2000: a clock that 
 KEYS_FILE = const("/twoslot.keys")
 KEYS_COPY = const("/twoslot.keys2")
 SECRET_FILE = const("/twoslot.secret")
+WHY_FILE = const("/twoslot.why")
 
 # Applications (FORMATS.md, application record): the record is a list, these are the places of its fields.
 # Those of folder A come first; those of B follow at the next place, the range of firmware at the second next.
@@ -172,4 +173,4 @@ P_TARGET = const(10)
 P_SIZE = const(11)  # sum of the lengths
 P_BLOCKS = const(12)
 P_FOLDER = const(13)  # the spare folder, "/app_a" or "/app_b"
-P_RUNNING = const(14)  # where the application is that runs, None without one
+P_RUNNING = const(14)  # where the application is that runs, None without one; last, the digest of the list

@@ -1,10 +1,11 @@
 # The first thing after a boot: writes down what the last boot proved, and makes the schedule of
 # checks.
 import gc
+import os
 
 import twoslot
 
-from twoslot.constants import BOOT_FALLBACK, BOOT_TRIAL
+from twoslot.constants import APP_REPORT, BOOT_FALLBACK, BOOT_TRIAL, REPORT_BAD, REPORT_UNPROVEN
 
 
 def make_schedule():
@@ -41,14 +42,14 @@ def make_schedule():
         state = None
         if minutes:
             # After a trial that failed too: the next release is to be pushed as well.
-            wanted = trial or reason == BOOT_FALLBACK
+            wanted = trial or reason == BOOT_FALLBACK or _fell_back()
             if wanted:
                 from twoslot import secret
                 from twoslot.push import listener
             from twoslot.push import opening
 
             opening.reopen(wanted, trial)
-        twoslot.drop("boot", "settings", "push.opening")
+        twoslot.drop("boot", "settings", "push.opening", "application")
         if s.get("ntp") or s.get("mqtt"):
             from twoslot import services
 
@@ -63,3 +64,12 @@ def make_schedule():
         return False
     finally:
         retained.put(retained.TICKED, 1)
+
+
+def _fell_back():
+    # Whether the last trial of an application failed.
+    if "twoslot.app0" not in os.listdir("/"):
+        return False
+    from twoslot.application import record
+
+    return record.load()[APP_REPORT] in (REPORT_BAD, REPORT_UNPROVEN)

@@ -36,9 +36,11 @@ def open_port(port: str, baud: int, timeout_s: float | None = None) -> Any:
     no permission, another program has it, nothing listens there.
     """
     try:
-        return serial.serial_for_url(port, baud, timeout=timeout_s, exclusive=True)
+        line = _closed_line(port, baud, timeout_s)
+        line.open()
     except (OSError, ValueError) as error:
         raise _refusal(port, error) from None
+    return line
 
 
 def list_ports() -> list[str]:
@@ -62,7 +64,7 @@ def open_quiet_port(port: str, baud: int, timeout_s: float | None = None) -> Any
     RTS alone holds the reset line of a board. Raises BenchError (exit code 2).
     """
     try:
-        line = serial.serial_for_url(port, baud, timeout=timeout_s, exclusive=True, do_not_open=True)
+        line = _closed_line(port, baud, timeout_s)
         line.rts = False
         # pyserial sets DTR before RTS while it opens: there DTR has to stay as the kernel left it.
         line.dtr = os.name == "posix" and "://" not in port
@@ -110,6 +112,30 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class _Device(serial.Serial):  # type: ignore[misc]  # pyserial has no types
+    """A port whose lock ends with `close`.
+
+    pyserial leaves the lock to the last descriptor. A child that another thread of this process just starts
+    has one until it runs its program. The next command would find the port taken.
+    """
+
+    def close(self) -> None:
+        with suppress(ImportError, OSError, TypeError):  # no fcntl on Windows; no descriptor once closed
+            import fcntl
+
+            fcntl.flock(self.fd, fcntl.LOCK_UN)
+        super().close()
+
+
+def _closed_line(port: str, baud: int, timeout_s: float | None) -> Any:
+    """A port for this program alone, not opened yet. Raises ValueError."""
+    if "://" in port:
+        return serial.serial_for_url(port, baud, timeout=timeout_s, exclusive=True, do_not_open=True)
+    line = _Device(None, baud, timeout=timeout_s, exclusive=True)
+    line.port = port
+    return line
 
 
 def _open_devices(process: Path) -> set[int]:

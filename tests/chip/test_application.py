@@ -7,7 +7,7 @@ from pathlib import Path
 
 from slotbench import boards
 from slotbench.application.bundle import Bundle, build_bundle
-from slotbench.formats.application_record import FILES, FOLDERS, FolderState, newest_record
+from slotbench.formats.application_record import FILES, FOLDERS, WHY, ApplicationRecord, Folder, FolderState, newest_record
 from slotbench.prove.chip.bed import NOW, PRODUCT, ChipBed, RunningChip
 from slotbench.release.applications import build_application
 from slotbench.release.publish import publish_offer
@@ -96,3 +96,36 @@ def test_a_program_travels_to_a_chip_and_then_one_file_of_it(core: Path, tmp_pat
     for folder, bundle in zip(FOLDERS, (first, second)):
         assert {path: data for path, data in files.items() if path.startswith(f"/{folder}/") and "twoslot." not in path} \
             == {f"/{folder}/{path}": data for path, data in bundle.files.items()}
+
+
+RAISES = """\
+def shine(n):
+    print("lamp", n)
+    return n if n else [][n]
+shine(3)
+shine(0)
+"""
+CAUGHT = "import sys\ntry:\n    1 / 0\nexcept ZeroDivisionError as e:\n    sys.print_exception(e)\nprint('goes on')\n"
+
+
+def test_a_traceback_ends_an_attempt_on_a_chip(core: Path, tmp_path: Path) -> None:
+    """The port prints to os.dupterm() in pieces, and from below the program."""
+    image = any_micropython()
+    with ChipBed(tmp_path, boards.load("d1_mini"), image, seed=3) as bed:
+        flash = bed.flash()
+        record = ApplicationRecord(sequence=4, active=1, attempts=2, folders=(
+            Folder(state=FolderState.CONFIRMED, counter=1), Folder(state=FolderState.READY, counter=2)))
+        bed.put_files(flash, {
+            **bed.files(MAIN), "/app_a/main.py": b"print('@slotbench shade 1')\n" + MAIN.encode(),
+            "/app_b/main.py": (CAUGHT + RAISES).encode(), f"/{FILES[0]}": record.pack()})
+        with bed.running(flash) as running:
+            running.board.power_on()
+            assert running.run_until(lambda: bool(running.console.marks("shade")), HALF_AN_HOUR_S), running.console.last_lines(24)
+        files = files_of(bed, flash)
+    head, _, text = files[f"/{WHY}"].partition(b"\n")
+    assert head == b"2 0 10"
+    assert text.splitlines()[-3:] == [
+        b'  File "main.py", line 11, in <module>', b'  File "main.py", line 9, in shine', b"IndexError: list index out of range"]
+    found = newest_record(files[f"/{name}"] for name in FILES)
+    assert found is not None and (found.active, found.bad_counter) == (0, 2)
+    assert running.console.text.count("restarting") == 2

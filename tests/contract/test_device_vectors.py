@@ -288,6 +288,32 @@ def test_a_twoslot_without_applications_goes_on_with_the_firmware(
         policy_bench.check_rollout(head)
 
 
+@pytest.mark.parametrize("path", vectors("heads", ".line"))
+def test_heads_field_by_field(vm: CPythonVM, path: Path) -> None:
+    """Every field, missing and wrong; and whom a head without any percentage includes."""
+    line, expected = path.read_bytes(), says(path)
+    errors, policy_bench = vm.import_("twoslot.errors"), PolicyBench(vm)
+    policy_bench.settings.update(product="greenhouse")
+    policy_bench.facts.update(time=0, tag=0)
+
+    def check(device_id: str, cohort: str | None) -> int:
+        policy_bench.device_id = policy_bench.settings["device_id"] = device_id
+        policy_bench.settings.update(cohort=cohort)
+        try:
+            fields = vm.import_("twoslot.trust.document").payload(line + bytes(531), "head")
+            head = policy_bench.policy.check_head(fields, 1, policy_bench.settings, policy_bench.facts, 1_750_000_200)
+            if "includes" in expected:
+                policy_bench.check_rollout(head)
+        except errors.ReleaseError as e:
+            return int(e.args[0])
+        return 0
+
+    for device_id, cohort, included in expected.get("includes", [["lamp-7", "lab", False]]):
+        paused = json.loads(line).get("paused") is True
+        code = expected["board"] or ("includes" in expected and (40 if paused else 0 if included else 39))
+        assert check(device_id, cohort) == code, (device_id, cohort)
+
+
 class PatchBody:
     """A response whose body is a patch, all of which is there."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +159,7 @@ def test_release_with_an_image_for_each_slot():
         key: (said["length"], said["sha256"], said["blocks_sha256"]) for key, said in images.items()}
 
 
-@pytest.mark.parametrize(("name", "kind"), [*((kind, kind) for kind in KINDS), ("longest", "head"), ("both", "head"), ("app_alone", "head")])
+@pytest.mark.parametrize(("name", "kind"), [*((kind, kind) for kind in KINDS), ("longest", "head"), ("both", "head"), ("app_alone", "head"), ("devices", "head")])
 def test_signed_document(name, kind):
     data, twin = load("documents", name, kind)
 
@@ -171,6 +171,25 @@ def test_signed_document(name, kind):
     assert json.loads(signed.payload) == twin["fields"]
     assert KINDS[kind].from_payload(signed.payload).to_payload() == signed.payload
     assert pinned().verifies(signed, ROLES[kind])
+
+
+@pytest.mark.parametrize("name", names("heads"))
+def test_heads_field_by_field(name):
+    line, twin = load("heads", name, "line")
+
+    if not twin["bench"]:
+        with pytest.raises(FormatError):
+            Head.from_payload(line)
+        return
+    head = Head.from_payload(line)
+    assert head.to_payload() == line
+    assert all(head.includes(device, cohort) is included for device, cohort, included in twin.get("includes", ()))
+
+
+def test_every_field_of_a_head_is_told_wrong():
+    told = {field for name in names("heads") for field in json.loads(load("heads", name, "line")[0])}
+
+    assert told >= {field.name for field in fields(Head)}
 
 
 @pytest.mark.parametrize("name", names("tampered"))

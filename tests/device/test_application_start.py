@@ -191,8 +191,16 @@ class TestWithFirmware:
     def test_before_the_restart_the_old_pair_runs(self, apps: DeviceBoard) -> None:
         put_record(apps, self.record)
 
-        assert run(apps).output == "app_a runs\n"
+        assert run(apps, note=11).output == "app_a runs\n"
         assert get_record(apps) == self.record
+
+    def test_power_lost_before_the_journal_s_cell_leaves_no_trial(self, apps: DeviceBoard) -> None:
+        put_record(apps, self.record)
+
+        assert run(apps).output == "app_a runs\n"
+        record = get_record(apps)
+        assert (record.active, record.folders[B], record.with_firmware) == (A, replace(
+            self.record.folders[B], state=FolderState.EMPTY, counter=0), 0)
 
     def test_in_the_trial_the_new_pair_runs_and_no_attempt_is_counted(self, apps: DeviceBoard) -> None:
         put_record(apps, self.record)
@@ -208,6 +216,9 @@ class TestWithFirmware:
         put_record(apps, self.record)
 
         assert run(apps, why=BootReason.FALLBACK, reason=2).output == "app_a runs\n"
+        record = get_record(apps)
+        assert (record.active, record.folders[B].state, record.report) == (A, FolderState.BAD, 3)
+        assert (record.unproven_counter, record.rounds) == (2, 1)
 
     @pytest.mark.parametrize("start", [
         {"why": BootReason.ORDINARY}, {"why": BootReason.TRIAL, "trial": True, "note": 10},

@@ -292,6 +292,28 @@ def test_a_rollout_spreads_over_the_boards_and_only_grows(policy_bench: PolicyBe
     assert 70 < len(shares[1]) < 130 and 450 < len(shares[2]) < 550, [len(share) for share in shares]
 
 
+def test_a_listed_device_is_included_at_any_percent(policy_bench: PolicyBench) -> None:
+    """All other rules hold for it: pause, floor, bad mark, counter, names."""
+    listed = {"percent": 0, "devices": ["lamp-7"]}
+    policy_bench.require_refusal(offer(head=listed), 39, 0)
+    policy_bench.device_id = policy_bench.settings["device_id"] = "lamp-7"
+    assert policy_bench.check_offer(offer(head=listed))
+
+    policy_bench.require_refusal(offer(head={**listed, "paused": True}), 40, 0)
+    policy_bench.require_refusal(offer({"boards": ["d1_mini"]}, listed), 26, 0)
+    policy_bench.require_refusal(offer({"counter": RUNNING, "floor": 0}, {**listed, "counter": RUNNING}), 28, RUNNING)
+    for name, code in (("bad", 30), ("floor", 29)):
+        policy_bench.facts[name] = COUNTER + (name == "floor")
+        policy_bench.require_refusal(offer(head=listed), code, COUNTER)
+        policy_bench.facts[name] = 0
+
+
+def test_a_board_without_a_device_id_is_listed_by_its_chip(policy_bench: PolicyBench) -> None:
+    chip = policy_bench.vm.import_("machine").unique_id().hex()
+    policy_bench.device_id = chip
+    assert policy_bench.check_offer(offer(head={"percent": 0, "devices": ["lamp-7", chip]}))
+
+
 @pytest.mark.parametrize(
     ("own", "listed", "taken"),
     [

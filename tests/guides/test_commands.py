@@ -38,6 +38,7 @@ PARSED = {
         "slotbench board adc lamp1 0.4", "slotbench board part lamp1",
         "slotbench board part lamp1 room temperature=30", "slotbench board part lamp1 key press_ms=100",
         "slotbench board part lamp1 screen"), "tests/chip/test_board_pins.py: they take a real firmware"),
+    "slotbench bench --plot bench.png --plot bench.svg": "tests/host/test_bench.py, with fewer images",
     "slotbench prove powercut": "tests/powercut",
     "slotbench prove powercut --sampled": "tests/powercut",
     "slotbench prove powercut --all": "a shorter sweep of pairs is in tests/powercut",

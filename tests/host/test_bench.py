@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from pathlib import Path
 from xml.etree import ElementTree
 
-from slotbench.benchmark import compare, modelled_seconds
+import pytest
+
+from slotbench.benchmark import compare, median_ratios, modelled_seconds
+from slotbench.benchmark.built import has_compiler
+from slotbench.benchmark.drawing import Drawing
+from slotbench.image_packages import OFFICIAL, is_complete
 from slotbench.patch import make_patch
 from support.commands import RunCommand
 from support.relinked import relinked
@@ -29,6 +36,10 @@ def test_json_has_the_bytes_and_the_seconds_of_each_pair(slotbench: RunCommand, 
     assert {"bsdiff_bz2", "detools_heatshrink", "xdelta3", "zstd"} < found.keys()
     seconds = result["modelled_seconds"]["old -> new"]
     assert seconds["limit"]["total"] < seconds["ours"]["total"] < seconds["raw"]["total"]
+    assert result["sums"] == {
+        "updates": 1, "raw": found["raw"], "ours": found["ours"],
+        "share": round(found["ours"] / found["raw"], 5)}
+    assert found["ours"] < found["ours_without_prediction"] and found["host_seconds"] > 0
     assert {"esptool_115200", "esptool_460800"} < seconds.keys() and seconds["esphome_published"] == 5.84
 
 
@@ -37,13 +48,80 @@ def test_the_parts_of_the_model_make_the_whole() -> None:
         assert abs(sum(parts.values()) - 2 * parts["total"]) < 0.05
 
 
-def test_words_and_a_plot(slotbench: RunCommand, tmp_path: Path) -> None:
-    pair, plot = write_pair(tmp_path), tmp_path / "bytes.svg"
-    said = slotbench("bench", *pair, "--plot", str(plot))
+def test_words_and_plots(slotbench: RunCommand, tmp_path: Path) -> None:
+    pair, plots = write_pair(tmp_path), [tmp_path / "bench.svg", tmp_path / "bench.png"]
+    said = slotbench("bench", *pair, *pair, *(word for plot in plots for word in ("--plot", str(plot))))
 
-    assert said.code == 0 and "ours" in said.out and "modelled" in said.out
-    bars = ElementTree.parse(plot).getroot().findall("{http://www.w3.org/2000/svg}rect")
-    assert len(bars) >= 2
+    assert said.code == 0 and "median, times ours" in said.out and "seconds by a model" in said.out
+    bars = ElementTree.parse(plots[0]).getroot().findall("{http://www.w3.org/2000/svg}rect")
+    assert len(bars) >= 20
+    pixels = pixels_of(plots[1].read_bytes())
+    assert bytes.fromhex("1a73e8") in pixels and bytes.fromhex("d93025") in pixels
+
+
+def pixels_of(png: bytes) -> bytes:
+    """The pixels of a PNG, three bytes each, with a 0 before each row."""
+    chunks, at = {}, 8
+    while at < len(png):
+        length = int.from_bytes(png[at:at + 4], "big")
+        name, data = png[at + 4:at + 8], png[at + 8:at + 8 + length]
+        assert png[at + 8 + length:at + 12 + length] == struct.pack(">I", zlib.crc32(name + data))
+        chunks[name], at = data, at + 12 + length
+    width, height = struct.unpack(">II", chunks[b"IHDR"][:8])
+    pixels = zlib.decompress(chunks[b"IDAT"])
+    assert len(pixels) == height * (1 + 3 * width)
+    return pixels
+
+
+def test_a_picture_has_what_was_drawn_where_it_was_drawn() -> None:
+    drawing = Drawing(20, 10)
+    drawing.bar(5, 2, 1, 1, "#0a0b0c")
+    drawing.write(30, 5, "outside")
+    rows = [pixels_of(drawing.png())[121 * y + 1:121 * (y + 1)] for y in range(20)]
+
+    assert [(x, y) for y in range(20) for x in range(40) if rows[y][3 * x:3 * x + 3] == b"\x0a\x0b\x0c"] == [
+        (10, 4), (11, 4), (10, 5), (11, 5)]
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (("--inputs", "built", "OLD", "NEW"), "not both"), (("OLD", "NEW", "--plot", "bytes.pdf"), "a .png or a .svg"),
+])
+def test_what_does_not_go_together_is_refused(
+    arguments: tuple[str, ...], words: str, slotbench: RunCommand, tmp_path: Path,
+) -> None:
+    pair = dict(zip(("OLD", "NEW"), write_pair(tmp_path)))
+    ran = slotbench("bench", *(pair.get(word, word) for word in arguments))
+    assert ran.code == 2 and words in ran.err
+
+
+def test_builds_are_made_and_compared(slotbench: RunCommand) -> None:
+    if not has_compiler():
+        pytest.skip("no compiler for the chip: Debian's gcc-xtensa-lx106 and binutils-xtensa-lx106 are not installed")
+    ran = slotbench("bench", "--inputs", "built", "--builds", "2", "--modules", "3", "--json")
+
+    pairs = json.loads(ran.out)["result"]["pairs"]
+    assert [pair["name"] for pair in pairs] == ["build 1 -> 2: a constant", "build 2 -> 3: a line"]
+    assert all(0 < pair["ours"] < pair["raw"] / 10 for pair in pairs)
+
+
+def test_without_network_official_images_are_asked_for_in_vain(
+    slotbench: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """pip has nothing to look in: a file of this machine, which is not there."""
+    monkeypatch.setenv("TWOSLOT_IMAGES", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert not is_complete(OFFICIAL, tmp_path)
+    ran = slotbench("bench", "--inputs", "official")
+
+    assert ran.code == 2 and "pip download failed" in ran.err and not list(tmp_path.iterdir())
+
+
+def test_ratios_leave_out_what_is_not_installed() -> None:
+    pairs = [compare("pair", relinked(), relinked(20))]
+    ratios = median_ratios(pairs, "ours")
+    assert ratios["ours"] == 1 < ratios["deflate"] < ratios["raw"]
+    if pairs[0].bsdiff_bz2 is None:
+        assert "bsdiff_bz2" not in ratios and not median_ratios(pairs, "bsdiff_bz2")
 
 
 def test_an_image_without_a_partner_is_refused(slotbench: RunCommand, tmp_path: Path) -> None:

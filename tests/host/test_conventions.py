@@ -30,7 +30,7 @@ TELLING = [
     "status", "check", "log", "inspect", "explain", "preflight", "release list", "release show", "board status",
     "release publish", "release promote", "release pause", "release resume", "release withdraw", "doctor",
     "prove powercut", "prove network", "prove fleet", "prove field", "prove fuzz", "prove push", "prove memory",
-    "prove chip", "bench", "ship", "fleet list", "fleet show", "fleet name",
+    "prove chip", "bench", "ship", "fleet list", "fleet show", "fleet name", "fleet install",
     "fleet rollout start", "fleet rollout pause", "fleet rollout resume", "fleet rollout abort", "fleet rollout list",
     "fleet token new", "fleet token list", "fleet token remove",
     "fleet webhook add", "fleet webhook list", "fleet webhook remove"]

@@ -277,7 +277,9 @@ def test_head_round_trip() -> None:
 @pytest.mark.parametrize(("change", "what"), [
     ({"epoch": 0}, "field epoch"), ({"seq": 0}, "field seq"), ({"percent": 101}, "field percent"),
     ({"release": "x"}, "field release"), ({"expires": NOW}, "is not after issued"),
-    ({"cohorts": ("x", "x")}, "field cohorts"),
+    ({"cohorts": ("x", "x")}, "field cohorts"), ({"devices": ("x", "x")}, "listed twice: field devices"),
+    ({"devices": ('"',)}, "not a device id: field devices; use 1-64 printable"),
+    ({"devices": tuple(map(str, range(17)))}, "17 devices are listed, at most 16"),
 ])
 def test_a_head_against_the_format_is_not_written(change: dict[str, Any], what: str) -> None:
     with pytest.raises(FormatError, match=what):
@@ -320,6 +322,15 @@ def test_a_cohort_is_included_at_any_percentage() -> None:
     assert nobody.includes("esp-1", "lab")
     assert not nobody.includes("esp-1", "field")
     assert not nobody.includes("esp-1", None)
+
+
+def test_a_listed_device_is_included_at_any_percentage() -> None:
+    listed = replace(HEAD, percent=0, cohorts=(), devices=("esp-1", "esp-2"))
+
+    assert Head.from_payload(listed.to_payload()) == listed
+    assert listed.includes("esp-2") and not listed.includes("esp-3")
+    assert listed.audience() == "0 % of the boards and devices esp-1, esp-2"
+    assert "devices" not in json.loads(HEAD.to_payload())
 
 
 def test_keys_round_trip(keys: Keys) -> None:

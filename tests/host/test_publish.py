@@ -352,7 +352,7 @@ def test_refresh_refuses_a_head_that_its_epoch_did_not_sign(
 def test_refresh_signs_every_head_and_changes_nothing_else(
     site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes,
 ) -> None:
-    rollout = Rollout(percent=5, cohorts=("lab",), paused=True)
+    rollout = Rollout(percent=5, cohorts=("lab",), devices=("esp-1",), paused=True)
     publish_file(site, make_release(7), ring, firmware, rollout=rollout)
     publish_file(site, make_release(8), ring, firmware, channel="beta")
     before, files = head_of(site), files_below(site.root)

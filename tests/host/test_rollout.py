@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from slotbench.errors import BenchError
-from slotbench.formats import document
+from slotbench.formats import FormatError, document
 from slotbench.formats.head import Head
 from slotbench.release import store
 from slotbench.release.high_water import HighWater
@@ -75,6 +75,23 @@ def test_promote_a_cohort_alone(stable_channel: Channel) -> None:
     head = stable_channel.promote(LATER, cohorts=("roof",))
 
     assert (head.percent, head.cohorts) == (10, ("lab", "roof"))
+
+
+def test_devices_are_listed_and_unlisted_and_stay_until_another_release(
+    site: Store, stable_channel: Channel, publish_counter: PublishCounter,
+) -> None:
+    stable_channel.promote(LATER, devices=("esp-1", "esp-2"))
+    head = stable_channel.promote(LATER, devices=("esp-3", "esp-1"), unlisted=("esp-2", "esp-9"))
+    assert (head.percent, head.cohorts, head.devices) == (10, ("lab",), ("esp-1", "esp-3"))
+    for step in (stable_channel.pause, stable_channel.resume):
+        assert step(LATER).devices == ("esp-1", "esp-3")
+
+    with pytest.raises(FormatError, match="17 devices are listed, at most 16"):
+        stable_channel.promote(LATER, devices=tuple(map(str, range(15))))
+    assert head_of(site).devices == ("esp-1", "esp-3")
+
+    publish_counter(4000)
+    assert head_of(site).devices == ()
 
 
 def test_the_percentage_shrinks_only_with_shrink(site: Store, stable_channel: Channel) -> None:
@@ -330,9 +347,9 @@ def test_list_of_a_damaged_site_is_an_error(run_release: RunCommand, site: Store
     assert ran.code == 1 and "the channel stable offers a release that is missing or not signed" in ran.err
 
 
-def test_promote_needs_a_percentage_or_a_cohort(run_release: RunCommand) -> None:
+def test_promote_needs_somebody_to_offer_it_to(run_release: RunCommand) -> None:
     ran = run_release("promote")
-    assert (ran.code, "give --percent, --cohort or both" in ran.err) == (2, True)
+    assert (ran.code, "give --percent, --cohort, --device or --unlist" in ran.err) == (2, True)
 
 
 @pytest.mark.parametrize("broker", [":1883", "host:", "host:x", "host:0", "host:65536"])

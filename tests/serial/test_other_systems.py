@@ -127,7 +127,7 @@ def test_the_errors_of_a_com_port(error: str, words: str, monkeypatch: pytest.Mo
     def fail(*_: object, **__: object) -> None:
         raise windows_error(error)
 
-    monkeypatch.setattr("serial.serial_for_url", fail)
+    monkeypatch.setattr(serial_port, "_closed_line", fail)
     monkeypatch.setattr(serial_port, "list_ports", lambda: ["COM1", "COM7"])
     with pytest.raises(serial_port.BenchError) as refused:
         serial_port.open_port("COM3", 115200)

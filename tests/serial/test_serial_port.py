@@ -8,12 +8,13 @@ import sys
 import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from slotbench.cli import run
 from slotbench.errors import BenchError
-from slotbench.serial_port import open_port
+from slotbench.serial_port import open_port, open_quiet_port
 
 NOBODY = 65534
 HOLDER = "import serial, sys; s = serial.serial_for_url(sys.argv[1], exclusive=True); print('open', flush=True); input()"
@@ -65,6 +66,26 @@ def test_a_port_that_another_program_holds_is_named_with_that_program(port: str,
             assert f"(process {holder.pid})" in capsys.readouterr().err
         holder.stdin.close()
     open_port(port, 115200).close()
+
+
+@pytest.mark.parametrize("opened", [open_port, open_quiet_port])
+def test_a_port_that_was_closed_is_free_while_a_child_still_starts(port: str, opened: Callable[[str, int], Any]) -> None:
+    """A child has copies of all descriptors until it runs its program."""
+    line = opened(port, 115200)
+    asks, end = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(end)
+        os.read(asks, 1)
+        os._exit(0)
+    os.close(asks)
+    try:
+        line.close()
+        open_port(port, 115200).close()
+    finally:
+        os.close(end)
+        os.waitpid(child, 0)
+    line.close()
 
 
 def test_without_permission_the_group_is_named(port: str) -> None:

@@ -22,6 +22,11 @@ class Queries:
     statements: list[str] = field(default_factory=list)
 
 
+def url_of(database: FleetDatabase) -> str:
+    """The URL of a database of a test, for a command line."""
+    return str(database.engine.url.render_as_string(hide_password=False))
+
+
 def proven(device_id: str = "lamp-7", **changes: Any) -> ProvenRequest:
     """An authenticated request of a board that confirmed counter 5."""
     fields: dict[str, Any] = {

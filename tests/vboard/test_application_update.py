@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slotbench.prove.testbed import HOURS_MS, TestBed
+from slotbench.prove.testbed import HOURS_MS, NOW, TestBed
 from slotbench.vboard.board import VirtualBoard
 from support.applications import program, publish_application, record_of, runs_application
 
@@ -74,11 +74,25 @@ def test_a_program_that_crashes_falls_back_and_is_bad(testbed: TestBed) -> None:
     updated(board, 3)
 
 
-def test_a_program_that_ends_is_unproven_and_tried_again(testbed: TestBed) -> None:
+def test_a_program_that_raises_falls_back_at_once_and_says_why(testbed: TestBed) -> None:
     publish_application(testbed, 1)
     board, printed = powered(testbed)
     updated(board, 1)
     publish_application(testbed, 2, program(2, "1 / 0\n"))
+    board.run(6 * HOURS_MS)
+
+    record = record_of(board)
+    assert (record.active, record.folders[1].state, record.report, record.bad_counter) == (0, 3, 2, 2)
+    assert "".join(printed).count("application 2") == 3
+    assert "ZeroDivisionError" in board.run_line("print(twoslot.status()['app_trace'])")
+
+
+@pytest.mark.parametrize("end", ["raise OSError(5)\n", ""], ids=["OSError", "ends"])
+def test_what_may_be_its_surroundings_is_unproven_and_tried_again(testbed: TestBed, end: str) -> None:
+    publish_application(testbed, 1)
+    board, printed = powered(testbed)
+    updated(board, 1)
+    publish_application(testbed, 2, {"main.py": f"print('application 2')\n{end}".encode()})
     board.run(6 * HOURS_MS)
 
     record = record_of(board)
@@ -98,6 +112,22 @@ def test_firmware_and_application_together(testbed: TestBed) -> None:
     record = record_of(board)
     assert record.with_firmware == 2
     assert "application 2" in "".join(printed)
+
+
+@pytest.mark.parametrize("beside", [0, 1], ids=["no application", "the one that runs"])
+def test_a_firmware_alone_on_a_board_with_an_application(testbed: TestBed, beside: int) -> None:
+    publish_application(testbed, 1)
+    board, _ = powered(testbed)
+    updated(board, 1)
+    if beside:
+        publish_application(testbed, 1, firmware=2, now=NOW + 1000)
+    else:
+        image = testbed.images[2] = testbed.firmware("2.0.0")
+        testbed.publisher.publish(image, [testbed.profile], version="2.0.0", counter=2, now=NOW + 1000)
+    board.run(4 * HOURS_MS, until=lambda: board.result is not None and board.result.counter == 2)
+
+    assert board.result is not None and board.result.counter == 2
+    assert runs_application(board, 1)
 
 
 def test_an_application_that_fails_takes_its_firmware_back(testbed: TestBed) -> None:

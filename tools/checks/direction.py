@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "api": _UPPER | {"prove"},
     "errors": frozenset(),
     "addresses": frozenset({"errors"}),
+    "image_packages": frozenset({"errors"}),
     "interrupts": frozenset(),
     "locks": frozenset(),
     "micropython_vm": frozenset({"errors"}),
@@ -44,7 +45,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "push": _MIDDLE,
     "application": _MIDDLE | {"project"},
     "patch": frozenset({"errors", "formats"}),
-    "benchmark": frozenset({"errors", "formats", "patch"}),
+    "benchmark": frozenset({"errors", "formats", "image_packages", "patch"}),
     "release": _MIDDLE | {"application", "patch"},
     "doctor": _MIDDLE | {"project", "release", "repl", "serial_port"},
     "parts": frozenset({"errors"}),
@@ -53,7 +54,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "fleet": _UPPER | {"server"},
     "demo": _UPPER | {"server"},
     "prove": _UPPER | {"server"},
-    "cli": _UPPER | {"benchmark", "demo", "doctor", "fleet", "prove", "serial_port", "server"},
+    "cli": _UPPER | {
+        "benchmark", "demo", "doctor", "fleet", "image_packages", "prove", "serial_port", "server"},
     "__main__": frozenset({"cli"}),
 }
 """Part of slotbench -> the parts it may import beside itself."""

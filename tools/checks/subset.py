@@ -15,7 +15,8 @@ from checks.report import GateReport, device_files, name, parse
 
 _PRINTING = (
     "device/twoslot/__init__.py",
-    "device/twoslot/commands.py", "device/twoslot/push/finish.py", "device/twoslot/push/opening.py",
+    "device/twoslot/application/traceback.py", "device/twoslot/commands.py",
+    "device/twoslot/push/finish.py", "device/twoslot/push/opening.py",
     "device/twoslot/recovery/check_first.py", "device/twoslot/recovery/safe_mode.py",
     "device/twoslot/recovery/unattended.py", "device/twoslot/recovery/update_first.py",
     "device/twoslot/failures.py", "device/twoslot/restart.py", "device/twoslot/slot_commands.py",
@@ -28,7 +29,7 @@ _TOUCH = {
     "network": ("http/connection.py", "mqtt/client.py", "ntp.py", "resolver.py", "sleep.py", "wifi.py"),
     "socket": ("http/connection.py", "mqtt/client.py", "ntp.py", "push/opening.py", "resolver.py"),
     "machine": (
-        "__init__.py", "agent.py", "application/port.py",
+        "__init__.py", "agent.py", "application/port.py", "application/traceback.py",
         "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
         "hook_line.py", "mqtt/client.py", "ntp.py", "outcome.py", "push/finish.py", "push/status.py",
         "recovery/check_first.py", "recovery/counting.py", "recovery/safe_mode.py",

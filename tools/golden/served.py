@@ -113,6 +113,7 @@ def application_payloads() -> dict[str, tuple[str, bytes]]:
     return {
         "application": ("application", application), "both": ("head", both.to_payload()),
         "app_alone": ("head", alone.to_payload()),
+        "devices": ("head", replace(both, percent=0, devices=("lamp-7", "4a7e1c01")).to_payload()),
     }
 
 

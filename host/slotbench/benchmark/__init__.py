@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from slotbench.benchmark.inputs import ImagePair
 from slotbench.benchmark.model import modelled_seconds
-from slotbench.benchmark.sizes import OTHERS, PairSizes, compare
+from slotbench.benchmark.sizes import OTHERS, WAYS, PairSizes, compare, median_ratios
 
-__all__ = ["OTHERS", "PairSizes", "compare", "modelled_seconds"]
+__all__ = ["OTHERS", "WAYS", "ImagePair", "PairSizes", "compare", "median_ratios", "modelled_seconds"]

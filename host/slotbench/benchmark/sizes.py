@@ -8,22 +8,30 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from slotbench.errors import BenchError
 from slotbench.patch import make_patch, pack_image
 
-__all__ = ["OTHERS", "PairSizes", "compare"]
+__all__ = ["OTHERS", "WAYS", "PairSizes", "compare", "median_ratios"]
+
+WAYS: Final = (
+    "raw", "deflate", "detools_heatshrink", "bsdiff_bz2", "xdelta3", "zstd", "ours_without_prediction",
+    "ours")
+"""The columns of the comparison."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSizes:
     """Bytes for one pair; None where the compressor is not installed.
 
-    `raw` is the new image, `deflate` that image packed for boards, `ours` the patch that boards take.
+    `raw` is the new image, `deflate` that image packed for boards, `ours` the patch that boards take, which
+    this computer made in `host_seconds` of its processor's time.
     """
 
     name: str
@@ -33,7 +41,9 @@ class PairSizes:
     detools_heatshrink: int | None
     xdelta3: int | None
     zstd: int | None
+    ours_without_prediction: int
     ours: int
+    host_seconds: float
 
 
 def _bsdiff(module: Any, old: bytes, new: bytes) -> int:
@@ -64,9 +74,23 @@ OTHERS: Final[Mapping[str, tuple[str, Callable[[Any, bytes, bytes], int]]]] = {
 def compare(name: str, old: bytes, new: bytes) -> PairSizes:
     """The bytes of every way from `old` to `new`. Takes seconds. Raises BenchError: a compressor fails."""
     others = {key: _size(key, old, new) for key in OTHERS}
+    start = time.process_time()
+    ours = make_patch(old, new)
+    host_seconds = round(time.process_time() - start, 3)
     return PairSizes(
-        name=name, raw=len(new), deflate=len(pack_image(new)), ours=len(make_patch(old, new)),
-        xdelta3=_xdelta3(old, new), **others)
+        name=name, raw=len(new), deflate=len(pack_image(new)), ours=len(ours), host_seconds=host_seconds,
+        ours_without_prediction=len(make_patch(old, new, predict=False)), xdelta3=_xdelta3(old, new),
+        **others)
+
+
+def median_ratios(pairs: Sequence[PairSizes], to: str) -> dict[str, float]:
+    """Each way's bytes in relation to those of the way `to`: the median. Ways that are not installed are left
+    out, so there is none at all if `to` is not.
+    """
+    there = [way for way in WAYS if all(getattr(pair, way) is not None for pair in pairs)]
+    if to not in there:
+        return {}
+    return {way: median(getattr(pair, way) / getattr(pair, to) for pair in pairs) for way in there}
 
 
 def _xdelta3(old: bytes, new: bytes) -> int | None:

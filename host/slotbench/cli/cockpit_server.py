@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from slotbench.cli.site_server import LocalApp
+from slotbench.cli.fleet_database import chosen_database
+from slotbench.cli.site_server import LocalApp, SiteServer, listening_place
 from slotbench.errors import USAGE, BenchError
 from slotbench.fleet import EXTRA, is_installed, require_installed
 from slotbench.private import PRIVATE
+from slotbench.project import Project
 from slotbench.release.files import read_bytes, write_atomic
+from slotbench.server import BackgroundServer, BoardAuthenticator, create_boards_app
 from slotbench.untrusted import load_json
 
 if TYPE_CHECKING:
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from slotbench.fleet.service import FleetService
     from slotbench.release.signer import HeadSigner
 
-__all__ = ["cockpit_app", "home_assistant_bridge", "kept_fleet"]
+__all__ = [
+    "hawkbit_server", "home_assistant_bridge", "kept_fleet", "listening_server", "project_server",
+]
 
 _FIRST: Final = "first"
 _LOGIN_BYTES_MAX: Final = 4096
@@ -41,7 +46,8 @@ def kept_fleet(
     if database is None:
         if is_wanted:
             raise click.UsageError(
-                "--sign and --home-assistant need a database: run it in a project, or give --database URL")
+                "--sign, --home-assistant and --hawkbit need a database: run it in a project, or give "
+                "--database URL")
         return None
     if not is_installed() and not is_wanted:
         click.echo(f"No cockpit, and what boards prove is forgotten when this ends; to have both: {EXTRA}")
@@ -70,11 +76,56 @@ def cockpit_app(
     app = create_cockpit(Cockpit(
         database=fleet.database, site=root, clock=time.time, public_url=public_url,
         recorder=fleet.recorder))
-    url = "{}/" if public_url is None else public_url + "/, from {}/"
-    return LocalApp(app, f"Cockpit: {url}{_first_login(fleet)}", place)
+
+    def words(url: str) -> str:
+        # The first login is made once somebody is told of it.
+        where = f"{url}/" if public_url is None else f"{public_url}/, from {url}/"
+        return f"Cockpit: {where}{_first_login(fleet)}"
+
+    return LocalApp(app, words, place)
 
 
-def home_assistant_bridge(fleet: FleetService, broker: str, login_path: Path | None) -> HomeAssistantBridge:
+def project_server(project: Project | None, site: Path, *, opens: bool) -> SiteServer:
+    """A server of this site as `serve` has it without options: with the boards' secrets, and a cockpit.
+
+    Raises BenchError (usage) if it cannot listen there.
+    """
+    path = project.identities if project is not None else None
+    boards = BoardAuthenticator(path) if path is not None and path.exists() else None
+    fleet = kept_fleet(site, chosen_database(project, None), is_wanted=False, key=None, keys_path=None)
+    return listening_server(
+        site, listening_place(project, None, None), project=project, boards=boards, fleet=fleet,
+        opens=opens)
+
+
+def listening_server(
+    site: Path, place: tuple[str, int], *, project: Project | None, boards: BoardAuthenticator | None,
+    fleet: FleetService | None, cockpit_place: tuple[str, int] | None = None,
+    cockpit_url: str | None = None, opens: bool = False,
+) -> SiteServer:
+    """The server of a site, with the cockpit of its fleet, or with the list of boards where it has none.
+
+    Raises BenchError (usage) if it cannot listen there.
+    """
+    local = None
+    if fleet is not None:
+        if boards is not None:
+            boards.observer = fleet.recorder.observe
+        local = cockpit_app(fleet, site, cockpit_place, cockpit_url)
+    elif boards is not None:
+        local = LocalApp(
+            create_boards_app(boards),
+            lambda url: f"What each board runs, for this computer only: {url}/boards",
+            cockpit_place and ("127.0.0.1", cockpit_place[1]))
+    server = SiteServer.listen(site, place, project=project, boards=boards, local=local)
+    server.fleet = fleet
+    server.opens = opens
+    return server
+
+
+def home_assistant_bridge(
+    fleet: FleetService, broker: str, login_path: Path | None, *, has_button: bool = False,
+) -> HomeAssistantBridge:
     """What tells Home Assistant of this fleet. Raises BenchError (usage) for a wrong file with the login."""
     from slotbench.fleet.home_assistant import HomeAssistantBridge
 
@@ -87,7 +138,22 @@ def home_assistant_bridge(fleet: FleetService, broker: str, login_path: Path | N
             raise BenchError(
                 "this is no login of a broker", where=str(login_path),
                 cure='write {"user": "...", "password": "..."} into it', exit_code=USAGE) from None
-    return HomeAssistantBridge(fleet.database, broker, login, time.time)
+    return HomeAssistantBridge(fleet.database, broker, login, time.time, has_button=has_button)
+
+
+def hawkbit_server(
+    fleet: FleetService, root: Path, place: tuple[str, int], public_url: str | None,
+) -> BackgroundServer:
+    """The server of devices that speak hawkBit's DDI: it listens at `place` from now on.
+
+    Raises BenchError (usage) if it cannot.
+    """
+    from slotbench.fleet.ddi.app import create_ddi
+
+    server = BackgroundServer(
+        create_ddi(fleet.database, root, fleet.recorder.observe, public_url=public_url), *place)
+    click.echo(f"hawkBit's DDI: {public_url or server.url}")
+    return server
 
 
 def _first_login(fleet: FleetService) -> str:

@@ -11,10 +11,14 @@ _VERBS = {
         "list": ("slotbench.cli.fleet_list:list_", "List boards: search, filter, count."),
         "show": ("slotbench.cli.fleet_show:show", "Tell one board's life."),
         "name": ("slotbench.cli.fleet_name:name", "Give a board a name and a place."),
+        "install": ("slotbench.cli.fleet_install:install", "Have one board update now."),
     },
     "The cockpit": {
         "token": ("slotbench.cli.fleet_token:token", "Make and take away logins."),
         "webhook": ("slotbench.cli.fleet_webhook:webhook", "Tell programs elsewhere what happens."),
+    },
+    "hawkBit": {
+        "hawkbit": ("slotbench.cli.fleet_hawkbit:hawkbit", "Admit devices that speak hawkBit's DDI."),
     },
     "Rollouts": {
         "rollout": ("slotbench.cli.fleet_rollout:rollout", "Offer a release in steps that are watched."),

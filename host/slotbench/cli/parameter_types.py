@@ -11,7 +11,7 @@ from slotbench.addresses import check_server_url
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.fields import check_name
-from slotbench.formats.head import INTERVAL_S
+from slotbench.formats.head import INTERVAL_S, check_device_id
 from slotbench.release.notify import parse_broker
 
 PATH = click.Path(path_type=Path)
@@ -21,6 +21,14 @@ def name(value: str) -> str:
     """Parameter type: a product, channel or cohort name."""
     try:
         return check_name(value, "name")
+    except FormatError as error:
+        raise click.BadParameter(f"{error.what}; {error.cure}") from None
+
+
+def device_id(value: str) -> str:
+    """Parameter type: the device id of a board."""
+    try:
+        return check_device_id(value)
     except FormatError as error:
         raise click.BadParameter(f"{error.what}; {error.cure}") from None
 

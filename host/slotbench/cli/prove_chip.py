@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from slotbench.boards import BoardProfile
 from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
+from slotbench.image_packages import image_folder
 from slotbench.images import Family, identify
 from slotbench.images.versions import OLDEST_WORDS
 from slotbench.prove.chip.comparison import comparison_table, vm_shares
@@ -21,8 +21,6 @@ from slotbench.prove.chip.story import FirmwareStory, tell_story
 from slotbench.release.files import read_bytes
 
 _IMAGE_BYTES_MAX = 16 * 1024 * 1024
-_VARIABLE = "TWOSLOT_IMAGES"
-_FOLDER = Path("~/.cache/twoslot/images")
 
 
 @click.command()
@@ -80,7 +78,7 @@ def _tell_all(
 
 def _images(given: Sequence[Path]) -> list[tuple[Path, bytes]]:
     """The images that are given, else those in the folder for them."""
-    folder = Path(os.environ.get(_VARIABLE) or _FOLDER).expanduser()
+    folder = image_folder()
     paths = list(given) or sorted(folder.glob("*.bin"))
     found = [(path, read_bytes(path, _IMAGE_BYTES_MAX)) for path in paths]
     usable = [(path, data) for path, data in found if given or _is_recent(data)]

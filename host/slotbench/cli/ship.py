@@ -21,6 +21,7 @@ from slotbench.cli.application_options import (
     say_bundle,
     warn_of_secrets,
 )
+from slotbench.cli.cockpit_server import project_server
 from slotbench.cli.image_file import read_firmware
 from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.key_options import load_key, passphrase_option
@@ -28,7 +29,6 @@ from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.cli.project_options import project_of, project_option
 from slotbench.cli.published_head import echo_head, echo_patches, notify_option, now, tell_boards
 from slotbench.cli.questions import agrees
-from slotbench.cli.site_server import SiteServer, listening_place
 from slotbench.doctor.findings import State
 from slotbench.doctor.site_url import ask_site
 from slotbench.errors import BenchError
@@ -73,7 +73,10 @@ _NEXT = "boards install it at their next check; have one do it now: slotbench up
 @click.option(
     "--preflight/--no-preflight", "is_tried", default=True, show_default=True,
     help="Start it on the emulated chip first.")
-@click.option("--serve", "serves", is_flag=True, help="Then serve the site until Ctrl-C.")
+@click.option(
+    "--serve", "serves", is_flag=True,
+    help="Then serve the site until Ctrl-C, with the cockpit, as `serve` does.")
+@click.option("--open", "opens", is_flag=True, help="With --serve: open the cockpit in the browser.")
 @click.option("--dry-run", is_flag=True, help="Show the plan; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before it begins.")
 @project_option("--product", field="product", type=name, required=True, help="Product it is for.")
@@ -97,10 +100,9 @@ _NEXT = "boards install it at their next check; have one do it now: slotbench up
 @json_option
 def ship(
     firmware: tuple[Path, ...], app: Path | None, no_app: bool, as_source: bool, data: int, needs: int | None,
-    not_secret: tuple[str, ...], for_path: Path | None, is_tried: bool, serves: bool, dry_run: bool,
-    yes: bool,
-    board_names: tuple[str, ...], site: Path, keys_path: Path, offline_key: Path, online_key: Path,
-    broker: str | None, passphrase_file: Path | None, as_json: bool, fs_upgrade: bool,
+    not_secret: tuple[str, ...], for_path: Path | None, is_tried: bool, serves: bool, opens: bool,
+    dry_run: bool, yes: bool, board_names: tuple[str, ...], site: Path, keys_path: Path, offline_key: Path,
+    online_key: Path, broker: str | None, passphrase_file: Path | None, as_json: bool, fs_upgrade: bool,
     patches: int, **fields: Any,
 ) -> None:
     """Build, try, sign and publish a firmware .bin, a program, or both, so that boards are offered it.
@@ -118,6 +120,8 @@ def ship(
     """
     if serves and as_json:
         raise click.UsageError("--serve goes on until Ctrl-C: it has no JSON")
+    if opens and not serves:
+        raise click.UsageError("--open needs --serve")
     app = None if no_app else app
     if not firmware and app is None:
         raise click.UsageError("give a firmware .bin, or --app DIR with your program, or both")
@@ -147,7 +151,7 @@ def ship(
         warn_of_secrets(bundle)
     server = None
     if serves and not dry_run:
-        server = SiteServer.listen(site, listening_place(project, None, None), project=project)
+        server = project_server(project, site, opens=opens)
     head = planned.last
     if not planned.is_done and not dry_run:
         if not agrees(yes):

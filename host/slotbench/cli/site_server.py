@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+import webbrowser
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -56,13 +58,13 @@ def listening_place(project: Project | None, host: str | None, port: int | None)
 
 @dataclass(frozen=True, slots=True)
 class LocalApp:
-    """What is served beside the site, to people: `words` say what it is, with `{}` for its URL.
+    """What is served beside the site, to people: `words` says what it is, once it is at this URL.
 
     Without a `place`, (host, port), it is on port 8270 of this computer, or on a free one.
     """
 
     app: WsgiApp
-    words: str
+    words: Callable[[str], str]
     place: tuple[str, int] | None = None
 
 
@@ -70,14 +72,15 @@ class LocalApp:
 class SiteServer:
     """A server of the site in `folder`. It listens from construction on, and serves in `serve`.
 
-    `fleet` is entered before it serves, and left once no request is answered any more. Raises BenchError
-    (usage) if it cannot listen there.
+    `fleet` is entered before it serves, and left once no request is answered any more. With `opens` the
+    browser shows what is served to people. Raises BenchError (usage) if it cannot listen there.
     """
 
     folder: Path
     server: BackgroundServer
     local: LocalApp | None = None
     fleet: AbstractContextManager[object] | None = None
+    opens: bool = False
 
     @classmethod
     def listen(
@@ -110,7 +113,9 @@ class SiteServer:
         with self.fleet or nullcontext(), self.server as server:
             click.echo(f"Serving {self.folder} at {server.url} (Ctrl-C ends it)")
             if self.local is not None:
-                click.echo(self.local.words.replace("{}", server.local_url))
+                click.echo(self.local.words(server.local_url))
+                if self.opens and not webbrowser.open(server.local_url):
+                    click.echo("no browser can be started here: open it by hand", err=True)
             try:
                 server.wait(lambda: warn_of_site(self.folder, int(time.time())))
             except KeyboardInterrupt:

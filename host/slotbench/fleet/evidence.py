@@ -1,8 +1,8 @@
-"""What boards proved of one release, counted in the database."""
+"""What boards proved of one release, counted in the database. Indexes answer it: no board is read."""
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, func, not_, or_, select
 
 from slotbench.fleet.board_list import TROUBLE
 from slotbench.fleet.rollout_decision import Evidence
@@ -11,25 +11,36 @@ from slotbench.formats.head import rollout_places
 
 __all__ = ["count_included", "gather_evidence"]
 
+_LINE = "\n"
+
 
 def gather_evidence(
     connection: Connection, product: str, channel: str, counter: int, *, now: int, silence_s: int,
     late_s: int,
 ) -> Evidence:
-    """Count the boards of a channel by what they proved of the release `counter`. Two queries."""
-    about = boards.c.report_counter == counter
-    runs = boards.c.running == counter
-    failed = and_(about, boards.c.report.in_(TROUBLE))
-    confirmed = and_(runs, about, not_(failed))
-    begun = or_(runs, boards.c.target == counter, failed)
-    silent = and_(begun, not_(failed), case(
-        (confirmed, boards.c.last_seen < now - late_s), else_=boards.c.last_seen < now - silence_s))
-    here = boards.c.product == product, boards.c.channel == channel
-    known = connection.execute(select(func.count()).select_from(boards).where(*here)).scalar_one()
-    row = connection.execute(
-        select(func.count(), _sum(confirmed), _sum(failed), _sum(silent)).where(*here, begun)).one()
-    names = "begun", "confirmed", "failed", "silent"
-    return Evidence(known=known, **{name: int(number or 0) for name, number in zip(names, row, strict=True)})
+    """Count the boards of a channel by what they proved of the release `counter`. One query."""
+    # Each count is a range of an index. `between` keeps SQLite from going by `running` instead.
+    column = boards.c
+    runs, about = column.running == counter, column.report_counter == counter
+    is_bad = column.report.in_(TROUBLE)
+    fetches = [
+        column.target > column.running, column.target.between(counter, counter),
+        or_(column.report_counter != counter, not_(is_bad))]
+    overdue, silent = column.last_seen < now - late_s, column.last_seen < now - silence_s
+
+    def count(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+        here = column.product == product, column.channel == channel
+        return select(func.count()).select_from(boards).where(*here, *conditions).scalar_subquery()
+
+    known, running, proven, failed, failed_running, fetching, quiet = map(int, connection.execute(select(
+        count(), count(runs), count(runs, about), count(about, is_bad), count(about, is_bad, runs),
+        count(*fetches),
+        count(runs, about, not_(is_bad), overdue) + count(*fetches, silent)
+        + count(runs, column.report_counter < counter, silent)
+        + count(runs, column.report_counter > counter, silent))).one())
+    return Evidence(
+        known=known, begun=running + failed - failed_running + fetching,
+        confirmed=proven - failed_running, failed=failed, silent=quiet)
 
 
 def count_included(
@@ -41,12 +52,12 @@ def count_included(
     Only boards that were heard since then count, and none that runs a higher counter. None if there is no
     such board in the whole channel: then nobody would notice a failure. One query.
     """
-    ids = connection.execute(
-        select(boards.c.device_id)
+    # All ids in one text: a row for each takes three times as long.
+    together = func.string_agg if connection.dialect.name == "postgresql" else func.group_concat
+    found = connection.execute(
+        select(together(boards.c.device_id, _LINE))
         .where(boards.c.product == product, boards.c.channel == channel)
-        .where(boards.c.last_seen >= heard_since, boards.c.running <= counter)).scalars().all()
-    return None if not ids else sum(place < percent for place in rollout_places(release, ids, app))
-
-
-def _sum(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return func.sum(case((condition, 1), else_=0))
+        .where(boards.c.last_seen >= heard_since, boards.c.running <= counter)).scalar_one()
+    if not found:
+        return None
+    return sum(place < percent for place in rollout_places(release, found.split(_LINE), app))

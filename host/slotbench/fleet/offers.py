@@ -31,6 +31,7 @@ class OfferedHead:
     version: str
     percent: int
     cohorts: Sequence[str]
+    devices: Sequence[str]
     paused: bool
     interval_s: int
     issued: int
@@ -137,8 +138,9 @@ def _running(connection: Connection, rows: Iterable[Mapping[Any, Any]]) -> list[
 
 
 def _head(row: Mapping[Any, Any]) -> OfferedHead:
-    fields = {key: row[key] for key in OfferedHead.__slots__ if key not in ("cohorts", "version")}
-    return OfferedHead(**fields, cohorts=json.loads(row["cohorts"]), version=row["version"] or "")
+    listed = {key: json.loads(row[key]) for key in ("cohorts", "devices")}
+    fields = {key: row[key] for key in OfferedHead.__slots__ if key not in (*listed, "version")}
+    return OfferedHead(**fields, **listed, version=row["version"] or "")
 
 
 def _release(row: Mapping[Any, Any], running: int) -> OfferedRelease:

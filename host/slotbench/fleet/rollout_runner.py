@@ -19,6 +19,7 @@ from slotbench.fleet.audit_log import Actor, record_action
 from slotbench.fleet.board_list import late_after
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.evidence import count_included, gather_evidence
+from slotbench.fleet.installs import forget_installs, list_installs, plan_installs
 from slotbench.fleet.leases import give_lease_back, new_owner, take_lease
 from slotbench.fleet.rollout_decision import Evidence, RolloutDecision, RolloutState, RolloutStep, decide
 from slotbench.fleet.rollout_store import RolloutView, open_rollouts
@@ -81,6 +82,7 @@ class RolloutRunner:
             except BenchError as error:
                 problem = error
                 self._note(view, now, view.state, reason=f"not signed: {error.what}")
+        self._list_devices(now)
         self._renew(now)
         if problem is not None:
             raise problem
@@ -163,6 +165,28 @@ class RolloutRunner:
             if done.rowcount:
                 _log.info(
                     "%s/%s counter %d: rollout %s, %s", view.product, view.channel, view.counter, state, what)
+
+    def _list_devices(self, now: int) -> None:
+        """List the boards in their channels' heads for which somebody asked that."""
+        with self.database.reading() as connection:
+            asked = list_installs(connection, self.product)
+        for name in sorted({each.channel for each in asked}):
+            head = read_channel_head(self.site, self.product, name)
+            if head is None:
+                continue
+            with self.database.reading() as connection:
+                plan = plan_installs(connection, head, [each for each in asked if each.channel == name])
+            signed: Head | None = None
+            if plan.is_due:
+                signed = Channel(self.site, self._keys_path, self._signer, name, only=head.release).promote(
+                    now, devices=plan.listed, unlisted=plan.unlisted)
+            if plan.settled:
+                with self.database.writing() as connection:
+                    forget_installs(connection, plan.settled)
+                    if signed is not None:
+                        record_action(
+                            connection, Actor("the process that signs"), now, "devices",
+                            f"{self.product}/{name} counter {head.counter}", signed.audience())
 
     def _renew(self, now: int) -> None:
         """Sign all heads again if one of them expires soon. A problem is tried again after an hour."""

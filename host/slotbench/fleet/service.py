@@ -48,6 +48,7 @@ class FleetService:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        self.mirror.sync()  # what was published meanwhile
         self._stack.callback(self.database.close)
         if self.runner is not None:
             self._stack.callback(self._leave, self.runner)

@@ -100,5 +100,6 @@ def _head_row(head: Head, now: int) -> dict[str, Any]:
     return {
         "product": head.product, "channel": head.channel, "epoch": head.epoch, "seq": head.seq,
         "digest": head.release, "counter": head.counter, "percent": head.percent,
-        "cohorts": json.dumps(head.cohorts), "paused": head.paused, "interval_s": head.interval_s,
+        "cohorts": json.dumps(head.cohorts), "devices": json.dumps(head.devices), "paused": head.paused,
+        "interval_s": head.interval_s,
         "issued": head.issued, "expires": head.expires, "seen": now}

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from slotbench.formats import FormatError
 from slotbench.formats.document import SIGNED_LINES_BYTES
 from slotbench.formats.fields import TIME_MAX, Fields, dump_json
+from slotbench.formats.identity import DEVICE_ID
 
 KIND = "head"
 FORMAT = 1
@@ -18,6 +19,8 @@ NO_RELEASE = "0" * 64
 """The `release` of a head that has an application alone."""
 INTERVAL_S = (60, 604_800)
 """The shortest and the longest poll interval that boards accept, in seconds: a minute and a week."""
+DEVICES_MAX = 16
+"""The most boards that a head lists by their device ids."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,8 @@ class Head:
     `release` is the digest of a release document in hex, and `counter` its counter; NO_RELEASE and 0 where
     the head has an application alone. `app` is the digest of an application document, `app_counter` its
     counter; "" and 0: it has none. `issued` and `expires` are Unix seconds. `interval_s` is the poll
-    interval for boards in seconds; with 0 each board uses its own setting.
+    interval for boards in seconds; with 0 each board uses its own setting. `devices` are the device ids of
+    boards that are included whatever `percent` says, DEVICES_MAX at most.
     """
 
     product: str
@@ -44,6 +48,7 @@ class Head:
     interval_s: int = 0
     app: str = ""
     app_counter: int = 0
+    devices: tuple[str, ...] = ()
 
     def to_payload(self) -> bytes:
         """Line 1 of the document.
@@ -55,6 +60,8 @@ class Head:
             del fields["interval_s"]
         if not self.app:
             del fields["app"], fields["app_counter"]
+        if not self.devices:
+            del fields["devices"]
         payload = dump_json({"kind": KIND, "format": FORMAT, **fields})
         self.from_payload(payload)
         return payload
@@ -67,7 +74,7 @@ class Head:
         if size > HEAD_BYTES_MAX:
             raise FormatError(
                 f"head has {size} bytes with its signature, at most {HEAD_BYTES_MAX} are allowed",
-                field="cohorts", cure="list fewer cohorts, or give them shorter names")
+                field="cohorts", cure="list fewer cohorts or devices, or give them shorter names")
         head = cls(
             product=fields.name("product"),
             channel=fields.name("channel"),
@@ -83,6 +90,7 @@ class Head:
             interval_s=fields.integer("interval_s", *INTERVAL_S) if fields.has("interval_s") else 0,
             app=fields.hex_digest("app") if fields.has("app") else "",
             app_counter=fields.integer("app_counter", low=1) if fields.has("app_counter") else 0,
+            devices=_read_devices(fields) if fields.has("devices") else (),
         )
         fields.require_empty()
         if bool(head.app) != bool(head.app_counter):
@@ -95,7 +103,8 @@ class Head:
 
     def includes(self, device_id: str, cohort: str | None = None) -> bool:
         """Whether the rollout includes the board with this id and cohort. `paused` is not considered."""
-        return cohort in self.cohorts or rollout_place(self.release, device_id, self.app) < self.percent
+        is_named = device_id in self.devices or cohort in self.cohorts
+        return is_named or rollout_place(self.release, device_id, self.app) < self.percent
 
     def content(self) -> str:
         """What it offers, by counter, in words."""
@@ -105,8 +114,29 @@ class Head:
     def audience(self) -> str:
         """The boards that are offered the release, in words."""
         cohorts = f" and cohorts {', '.join(self.cohorts)}" if self.cohorts else ""
-        share = f"{self.percent} % of the boards{cohorts}"
+        devices = f" and devices {', '.join(self.devices)}" if self.devices else ""
+        share = f"{self.percent} % of the boards{cohorts}{devices}"
         return f"no board while paused ({share} when resumed)" if self.paused else share
+
+
+def check_device_id(value: object, field: str = "devices") -> str:
+    """Return `value` if it is a device id that a head can list. Raises FormatError."""
+    if not isinstance(value, str) or not DEVICE_ID.fullmatch(value):
+        raise FormatError(
+            f"{value!r} is not a device id", field=field,
+            cure="use 1-64 printable ASCII characters, none of them \"")
+    return value
+
+
+def _read_devices(fields: Fields) -> tuple[str, ...]:
+    devices = tuple(check_device_id(each) for each in fields.sequence("devices"))
+    if not devices or len(set(devices)) != len(devices):
+        raise FormatError("a device is listed twice" if devices else "list is empty", field="devices")
+    if len(devices) > DEVICES_MAX:
+        raise FormatError(
+            f"{len(devices)} devices are listed, at most {DEVICES_MAX} are allowed", field="devices",
+            cure="wait until some of them have updated, or raise the percentage")
+    return devices
 
 
 def rollout_place(release: str, device_id: str, app: str = "") -> int:
@@ -120,8 +150,7 @@ def rollout_place(release: str, device_id: str, app: str = "") -> int:
 
 def rollout_places(release: str, device_ids: Iterable[str], app: str = "") -> Iterator[int]:
     """The places of many boards, as `rollout_place` has them one by one."""
-    begun = hashlib.sha256(bytes.fromhex(release + app))
+    sha256, begun = hashlib.sha256, bytes.fromhex(release + app)
     for device_id in device_ids:
-        digest = begun.copy()
-        digest.update(device_id.encode())
-        yield int.from_bytes(digest.digest()[:2], "big") * 100 >> 16
+        digest = sha256(begun + device_id.encode()).digest()
+        yield (digest[0] << 8 | digest[1]) * 100 >> 16

@@ -15,6 +15,10 @@ __all__ = ["PATCH_WINDOW_BITS", "make_patch", "operations", "pack_image"]
 
 PATCH_WINDOW_BITS: Final = 10
 """A larger window makes a patch 1 to 2 % smaller, and costs a board 1 KB or more."""
+_MEMORY_LEVELS: Final = (5, 6, 7, 9)
+"""After how many symbols the compressor may begin new codes. Below 5 they may take more room than a board
+has for them in one piece.
+"""
 _CHUNK: Final = 64
 
 
@@ -53,8 +57,11 @@ def operations(old: bytes, new: bytes, copies: Sequence[Copy], prediction: Predi
 
 
 def _packed(header: PatchHeader, stream: bytes) -> bytes:
-    deflater = zlib.compressobj(9, zlib.DEFLATED, -header.window_bits, 9)
-    return header.pack() + deflater.compress(stream) + deflater.flush()
+    packed = []
+    for level in _MEMORY_LEVELS:
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -header.window_bits, level)
+        packed.append(deflater.compress(stream) + deflater.flush())
+    return header.pack() + min(packed, key=len)
 
 
 def _put_prediction(stream: bytearray, prediction: Prediction) -> None:

@@ -31,13 +31,14 @@ _log = logging.getLogger(__name__)
 class Rollout:
     """The boards that are offered a release, and the lifetime of the head.
 
-    `percent` of the boards and all boards of `cohorts` are offered it, no board while `paused`. The head
-    expires after `days`. Boards poll every `interval_s` seconds; with 0 each uses its own setting, with None
-    the interval of the last head stays.
+    `percent` of the boards, all boards of `cohorts`, and those with the device ids `devices` are offered it,
+    no board while `paused`. The head expires after `days`. Boards poll every `interval_s` seconds; with 0
+    each uses its own setting, with None the interval of the last head stays.
     """
 
     percent: int = 100
     cohorts: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
     paused: bool = False
     days: int = 30
     interval_s: int | None = None
@@ -112,7 +113,7 @@ class Heads:
             release=offer.release, counter=offer.counter, app=offer.app, app_counter=offer.app_counter,
             issued=now,
             expires=min(max(now, latest) + rollout.days * _DAY_S, TIME_MAX),
-            percent=rollout.percent, cohorts=rollout.cohorts, paused=rollout.paused,
+            percent=rollout.percent, cohorts=rollout.cohorts, devices=rollout.devices, paused=rollout.paused,
             interval_s=interval_s,
         )
 

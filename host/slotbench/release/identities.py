@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Final
 
 from slotbench.errors import USAGE, BenchError
-from slotbench.formats.identity import SECRET_BYTES
+from slotbench.formats.identity import DEVICE_ID, SECRET_BYTES
 from slotbench.locks import lock_folders
 from slotbench.private import PRIVATE, is_open_to_others
 from slotbench.release.files import read_bytes, require_output, write_atomic
 from slotbench.untrusted import load_json
 
 _BYTES_MAX: Final = 64 * 1024 * 1024
-_ID = re.compile(r"[ !#-~]{1,64}")
 _CHIP = re.compile(r"[0-9a-f]{1,16}")
 _SECRET = re.compile(rf"[0-9a-f]{{{2 * SECRET_BYTES}}}")
 
@@ -51,7 +50,7 @@ class Identities:
             raise _wrong_file(path, "not a JSON object")
         chips = {}
         for device_id, entry in found.items():
-            if not _ID.fullmatch(device_id):
+            if not DEVICE_ID.fullmatch(device_id):
                 raise _wrong_file(path, f"{device_id!r} is not a device id")
             secret = entry
             if isinstance(entry, dict) and entry.keys() == {"secret", "chip"}:
@@ -101,7 +100,7 @@ class Identities:
         Its secret is the known one, else the one `on_board`, else a new one; with `renew` always a new one.
         Raises BenchError for a device id that a header cannot carry, or that belongs to another chip.
         """
-        if not _ID.fullmatch(device_id):
+        if not DEVICE_ID.fullmatch(device_id):
             raise BenchError(
                 f"{device_id!r} cannot be used as a device id", where="device_id in twoslot.json",
                 cure="use 1-64 printable ASCII characters without quotes")

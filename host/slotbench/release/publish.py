@@ -129,7 +129,8 @@ def refresh_heads(site: Store, keys_path: Path, key: HeadSigner, now: int, *, da
 
 def renew_head(heads: Heads, last: Head, now: int, days: int, above: int = 0) -> Head:
     """The unsigned head that says what `last` says. Raises BenchError if no seq is left."""
-    rollout = Rollout(percent=last.percent, cohorts=last.cohorts, paused=last.paused, days=days)
+    rollout = Rollout(
+        percent=last.percent, cohorts=last.cohorts, devices=last.devices, paused=last.paused, days=days)
     return heads.next(last, now, rollout, channel=last.channel, offer=Offer.of(last), above=above)
 
 

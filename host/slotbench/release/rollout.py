@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -49,12 +49,14 @@ class Channel:
         check_role(key, self.keys, Role.ONLINE)
 
     def promote(
-        self, now: int, *, percent: int | None = None, cohorts: Sequence[str] = (), shrink: bool = False,
-        days: int = 30,
+        self, now: int, *, percent: int | None = None, cohorts: Sequence[str] = (),
+        devices: Sequence[str] = (), unlisted: Collection[str] = (), shrink: bool = False, days: int = 30,
     ) -> Head:
-        """Offer the release to `percent` of the boards (None: as before) and to additional `cohorts`.
+        """Offer the release to `percent` of the boards (None: as before), and to additional `cohorts` and
+        `devices`.
 
-        A lower percentage needs `shrink`; boards that have updated keep the release. A pause stays in force.
+        The devices `unlisted` are taken from the list; they keep what they began. A lower percentage
+        needs `shrink`; boards that have updated keep the release. A pause stays in force.
         """
         with self._opened(now) as (heads, last):
             self._require_offered(last)
@@ -64,8 +66,9 @@ class Channel:
                     f"the channel {self.name} is at {last.percent} %, {share} % would exclude boards",
                     cure="give --shrink to do that; boards that have updated keep the release")
             together = tuple(dict.fromkeys((*last.cohorts, *cohorts)))
-            return _publish_next(
-                heads, last, now, Rollout(percent=share, cohorts=together, paused=last.paused, days=days))
+            listed = [each for each in dict.fromkeys((*last.devices, *devices)) if each not in unlisted]
+            return _publish_next(heads, last, now, Rollout(
+                percent=share, cohorts=together, devices=tuple(listed), paused=last.paused, days=days))
 
     def pause(self, now: int, *, days: int = 30) -> Head:
         """Stop boards from beginning this update."""
@@ -141,7 +144,8 @@ class Channel:
 
     def _set_paused(self, now: int, paused: bool, days: int) -> Head:
         with self._opened(now) as (heads, last):
-            rollout = Rollout(percent=last.percent, cohorts=last.cohorts, paused=paused, days=days)
+            rollout = Rollout(
+                percent=last.percent, cohorts=last.cohorts, devices=last.devices, paused=paused, days=days)
             return _publish_next(heads, last, now, rollout)
 
     @contextmanager

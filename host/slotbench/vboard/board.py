@@ -38,8 +38,7 @@ _STEPS = (*" head release table scan download verify activate done app list prep
 """The states of the device's agent (device/twoslot/agent.py)."""
 
 _BOOTS_MAX = 64
-_CRASH_MS = 300
-_FIRMWARE_START_MS = 400
+_CRASH_MS, _FIRMWARE_START_MS = 300, 400
 _LOOK_EVERY_MS = 1000
 
 
@@ -302,6 +301,7 @@ class VirtualBoard:
                 vm.exec("import machine\nmachine.reset()")
             elif self._program is not Behaviour.HANG and not self._at_repl:
                 self._run_file(MAIN)
+                vm.runtime.greet()
             if self._repl is None or self._program is Behaviour.HANG:
                 vm.runtime.wait_us(None)
             else:

@@ -4,11 +4,12 @@ console.
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections import deque
 from collections.abc import Callable
 from types import ModuleType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from slotbench.vboard.clock import Clock, QueuedTimer, TimerQueue
 from slotbench.vboard.memory import Objects
@@ -69,8 +70,9 @@ class Runtime:
     raises KeyboardInterrupt, and again every further second. `station` is the Wi-Fi station;
     `heap_locks` counts calls of micropython.heap_lock(). `on_wait` is
     called whenever the program begins to wait, `on_busy` now and then while it computes in a
-    process of its own. `terminal` is the serial console; `folders` are those of the filesystem,
-    empty ones too (absolute paths), and `where` has the one that the program is in (os.chdir).
+    process of its own. `terminal` is the serial console, `second_terminal` what os.dupterm() was
+    given; `folders` are those of the filesystem, empty ones too (absolute paths), and `where` has
+    the one that the program is in (os.chdir).
     """
 
     def __init__(
@@ -95,9 +97,11 @@ class Runtime:
         self.on_wait: Callable[[], object] | None = None
         self.on_busy: Callable[[], object] | None = None
         self.terminal: Console | None = None
+        self.second_terminal: Any = None
         self.folders: set[str] = set()
         self.where = ["/"]
         self.heap_locks = 0
+        self.is_heap_locked = False
         self.pins: dict[int, int] = {}
         self.watched: dict[int, tuple[int, Callable[[object], object], object]] = {}
         self.streams: list[TcpStream | TcpListener | Datagrams] = []
@@ -256,6 +260,24 @@ class Runtime:
         raise ChipReset(5, us or None)
 
     # Console.
+
+    def print_traceback(self, error: BaseException) -> None:
+        """Print the traceback of what ended the program."""
+        text = self.format_exception(error)
+        self.console(text)
+        self.tell_second_terminal(text)
+
+    def greet(self) -> None:
+        """The prompt follows main.py."""
+        self.tell_second_terminal("MicroPython v1.28.0\n")
+
+    def tell_second_terminal(self, text: str) -> None:
+        """Print a traceback, or the greeting of the prompt, to what os.dupterm() was given, in the pieces in
+        which the port prints.
+        """
+        for piece in re.split(r"(\n)", text.replace("\n", "\r\n")):
+            if piece and self.second_terminal is not None:
+                self.second_terminal.write(bytearray(piece.encode()))
 
     def format_exception(self, error: BaseException) -> str:
         """The traceback as MicroPython prints it: device files only."""

@@ -5,31 +5,18 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, insert, select, text
+from sqlalchemy import Connection, event, insert, select
 
 from slotbench.errors import BenchError
 from slotbench.fleet import database_url
-from slotbench.fleet.database import REVISION, FleetDatabase, run_migrations
-from slotbench.fleet.schema import META, leases
-
-
-def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
-    made = []
-    for name in ("by_migrations", "at_once"):
-        engine = create_engine(f"sqlite:///{tmp_path}/{name}")
-        if name == "by_migrations":
-            with engine.begin() as connection:
-                run_migrations(connection, None, name)
-        FleetDatabase.open(f"sqlite:///{tmp_path}/{name}").close()
-        with engine.connect() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), META) == []
-            made.append(connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all())
-        engine.dispose()
-    assert made == [[REVISION], [REVISION]]
+from slotbench.fleet.board_list import LATE_S
+from slotbench.fleet.database import REVISION, FleetDatabase
+from slotbench.fleet.evidence import count_included, gather_evidence
+from slotbench.fleet.schema import leases
+from support.samples import NOW
 
 
 def test_a_new_database_is_private_and_is_opened_again(tmp_path: Path) -> None:
@@ -72,3 +59,19 @@ def test_what_is_no_database_is_said(tmp_path: Path, url: str, said: str) -> Non
         FleetDatabase.open(url.format(tmp=tmp_path))
     assert said in str(refused.value) and refused.value.cure and refused.value.exit_code == 2
     assert "hunter2" not in str(refused.value)
+
+
+def test_indexes_answer_what_rollouts_count(database: FleetDatabase) -> None:
+    plans: list[str] = []
+
+    def explain(_: Connection, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        plans.extend(row[3] for row in cursor.fetchall())
+
+    with database.reading() as connection:
+        event.listen(connection, "before_cursor_execute", explain)
+        gather_evidence(connection, "lamp", "stable", 7, now=NOW, silence_s=3600, late_s=LATE_S)
+        count_included(
+            connection, "lamp", "stable", release="a" * 64, app="", counter=7, percent=50, heard_since=NOW)
+    found = [plan for plan in plans if "boards" in plan]
+    assert len(found) == 11 and all(plan.startswith("SEARCH boards USING COVERING INDEX") for plan in found), found

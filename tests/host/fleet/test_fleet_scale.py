@@ -1,19 +1,23 @@
-"""What a page or a list asks of the database does not grow with the fleet.
+"""What a page, a list or a turn of a rollout asks of the database does not grow with the fleet.
 
 `--whole -s` prints how long it takes with 100,000 boards. No clock is asserted.
 """
 
 from __future__ import annotations
 
+import random
 import statistics
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
+
+from slotbench.fleet.audit_log import Actor
 
 from slotbench.fleet.board_list import (
+    TROUBLE,
     BoardFilter,
     BoardHealth,
     count_boards,
@@ -24,9 +28,19 @@ from slotbench.fleet.board_list import (
     summarize,
 )
 from slotbench.fleet.database import FleetDatabase
+from slotbench.fleet.evidence import count_included, gather_evidence
 from slotbench.fleet.recorder import BoardRecorder
+from slotbench.fleet.rollout_decision import Evidence
+from slotbench.fleet.rollout_plan import RolloutPlan
+from slotbench.fleet.rollout_runner import RolloutRunner, read_channel_head
+from slotbench.fleet.rollout_store import begin_rollout
+from slotbench.fleet.schema import boards
+from slotbench.release.publish import Rollout, publish_release
+from slotbench.release.store import Store
+from support.commands import MakeRelease
+from support.cockpit import Browser
 from support.fleet import Queries, fill, proven
-from support.samples import NOW
+from support.samples import NOW, PRODUCT, KeyRing
 
 MANY, FEW = 100_000, 1_000
 LATE_S = 13 * 3600
@@ -42,6 +56,10 @@ QUESTIONS: dict[str, tuple[int, Callable[[Connection], object]]] = {
     "one board": (3, lambda connection: find_board(connection, "lamp-000007", NOW, LATE_S)),
     "its history": (2, lambda connection: list_entries(connection, "lamp-000007", "sensor")),
     "when a board is late": (1, late_after),
+    "what boards did with a release": (1, lambda connection: gather_evidence(
+        connection, PRODUCT, "stable", 7, now=NOW, silence_s=3600, late_s=LATE_S)),
+    "the boards of a step": (1, lambda connection: count_included(
+        connection, PRODUCT, "stable", release="a" * 64, app="", counter=7, percent=50, heard_since=0)),
 }
 """What is asked, and how many queries that may take at most."""
 
@@ -75,27 +93,111 @@ def test_a_batch_takes_as_many_queries_for_few_boards_as_for_many(
     assert counted[0] <= 4 and counted[1] <= 4
 
 
+@pytest.fixture
+def rolled_out(
+    database: FleetDatabase, site: Store, ring: KeyRing, make_release: MakeRelease, firmware: bytes,
+    clock: list[float],
+) -> Callable[[int], RolloutRunner]:
+    """So many boards, of which 1 % run the release that is rolled out; and the process that signs."""
+    publish_release(
+        site, make_release(7), ring.document, [firmware], ring.load("online"), NOW, rollout=Rollout(percent=1))
+
+    def rolled_out(number: int) -> RolloutRunner:
+        fill(database, number, last_seen=NOW, running=lambda n: 7 if n % 100 == 7 else 5, report_counter=lambda n: (
+            7 if n % 100 == 7 else 5), target=lambda n: 7 if n % 50 == 7 else 5)
+        head = read_channel_head(site, PRODUCT, "stable")
+        assert head is not None
+        with database.writing() as connection:
+            begin_rollout(connection, Actor("somebody"), NOW, head, RolloutPlan(proven=0), LATE_S)
+        return RolloutRunner(database, site.root, ring.document, ring.load("online"), lambda: clock[0])
+
+    return rolled_out
+
+
+@pytest.mark.parametrize("number", [60, 600])
+def test_a_turn_and_a_step_of_a_rollout_and_the_overview_take_a_bounded_number_of_queries(
+    database: FleetDatabase, queries: Callable[[], AbstractContextManager[Queries]], clock: list[float],
+    rolled_out: Callable[[int], RolloutRunner], browser: Browser, number: int,
+) -> None:
+    runner = rolled_out(number)
+    counted = []
+    for hours, ask in ((0, runner.step), (0, lambda: browser.get("/")), (25, runner.step)):
+        clock[0] += hours * 3600
+        with database.writing() as connection:
+            connection.execute(boards.update().values(last_seen=int(clock[0])))
+        with queries() as found:
+            ask()
+        counted.append(len(found.statements))
+    head = read_channel_head(runner.site, PRODUCT, "stable")
+    assert head is not None and head.percent == 10
+    turn, overview, step = counted
+    assert turn <= 8 and overview <= 13 and step <= 9, counted
+
+
+def test_evidence_is_what_counting_one_by_one_gives(database: FleetDatabase) -> None:
+    drawn = random.Random(7)
+    fill(database, 300, **{
+        name: lambda _, values=values: drawn.choice(values) for name, values in {
+            "running": (5, 6, 7, 8), "report": range(8), "report_counter": (5, 7, 8), "target": (0, 5, 7),
+            "last_seen": (NOW, NOW - 3601, NOW - LATE_S - 1), "channel": ("stable", "stable", "beta")}.items()})
+    with database.reading() as connection:
+        found = gather_evidence(connection, PRODUCT, "stable", 7, now=NOW, silence_s=3600, late_s=LATE_S)
+        rows = connection.execute(select(boards).where(boards.c.channel == "stable")).mappings().all()
+    expected = dict.fromkeys(("known", "begun", "confirmed", "failed", "silent"), 0)
+    for row in rows:
+        about = row["report_counter"] == 7
+        has_failed = about and row["report"] in TROUBLE
+        has_confirmed = row["running"] == 7 and about and not has_failed
+        has_begun = row["running"] == 7 or has_failed or (row["target"] == 7 and row["running"] < 7)
+        late_s = LATE_S if has_confirmed else 3600
+        is_silent = has_begun and not has_failed and row["last_seen"] < NOW - late_s
+        for name, is_so in {
+            "known": True, "begun": has_begun, "confirmed": has_confirmed, "failed": has_failed, "silent": is_silent,
+        }.items():
+            expected[name] += is_so
+    assert found == Evidence(**expected) and 0 < found.silent < found.begun
+
+
 def test_how_long_it_takes(
-    database: FleetDatabase, recorder: BoardRecorder, request: pytest.FixtureRequest,
+    database: FleetDatabase, recorder: BoardRecorder, request: pytest.FixtureRequest, browser: Browser,
+    rolled_out: Callable[[int], RolloutRunner], clock: list[float],
 ) -> None:
     number = MANY if request.config.getoption("--whole") else FEW
-    print(f"{number} boards")
-    fill(database, number, report=lambda n: 2 if n % 1000 == 3 else 1, running=lambda n: 5 + n % 3)
-    for name, (_, ask) in QUESTIONS.items():
+    print(f"{number} boards, median: wall clock, CPU of this process")
+    runner = rolled_out(number)
+
+    def measure(name: str, ask: Callable[[], object], times: int = 7) -> None:
         took = []
-        for _ in range(7):
-            begun = time.perf_counter()
-            with database.reading() as connection:
-                ask(connection)
-            took.append(time.perf_counter() - begun)
-        print(f"{name}: median {1000 * statistics.median(took):.1f} ms")
-    begun = time.perf_counter()
+        for _ in range(times):
+            begun = time.perf_counter(), time.process_time()
+            ask()
+            took.append((time.perf_counter() - begun[0], time.process_time() - begun[1]))
+        wall, cpu = (1000 * statistics.median(column) for column in zip(*took, strict=True))
+        print(f"{name}: {wall:.1f} ms, {cpu:.1f} ms")
+
+    def turn() -> None:
+        clock[0] += 301  # it counts the boards of the step again
+        runner.step()
+
+    def read(ask: Callable[[Connection], object]) -> None:
+        with database.reading() as connection:
+            ask(connection)
+
+    measure("a turn of a rollout", turn)
+    for page in ("/", "/boards", "/boards?search=attic+99", "/rollout/1", "/metrics"):
+        measure(f"page {page}", lambda: browser.get(page))
+    for name, (_, ask) in QUESTIONS.items():
+        measure(name, lambda: read(ask))
+    for percent in (10, 50, 100):
+        clock[0] += 25 * 3600
+        with database.writing() as connection:
+            connection.execute(boards.update().values(last_seen=int(clock[0])))
+        measure(f"step to {percent} %", runner.step, 1)
+        head = read_channel_head(runner.site, PRODUCT, "stable")
+        assert head is not None and head.percent == percent
     for index in range(number // 10):
-        recorder.observe(proven(f"lamp-{index:06}", at=NOW + 9))
-    queued = time.perf_counter()
-    recorder.flush()
-    print(f"{number // 10} requests: {1000 * (queued - begun):.1f} ms to queue, "
-          f"{1000 * (time.perf_counter() - queued):.0f} ms to write")
+        recorder.observe(proven(f"lamp-{index:06}", at=int(clock[0]) + 9))
+    measure(f"{number // 10} requests written", recorder.flush, 1)
 
 
 def test_counted_and_listed_states_are_the_same(database: FleetDatabase) -> None:

@@ -8,33 +8,39 @@ import json
 import logging
 import os
 import re
+import select
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
 import slotbench as slotbench_package
 from slotbench import fleet
 from slotbench.cli import _EchoHandler
-from slotbench.cli.cockpit_server import kept_fleet
+from slotbench.cli.cockpit_server import kept_fleet, listening_server
 from slotbench.cli.invocation import Invocation
 from slotbench.errors import BenchError
 from slotbench.fleet import database_url
+from slotbench.fleet.access_tokens import count_tokens
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.release.publish import Rollout, publish_release
 from slotbench.release.store import Store
 from support.commands import CommandResult, MakeRelease, RunCommand
-from support.fleet import fill, proven
-from support.samples import NOW, KeyRing
+from support.fleet import fill, proven, url_of
+from support.mqtt.brokers import free_port
+from support.samples import NOW, PRODUCT, KeyRing, make_firmware
+
+LIMIT_S = 60
 
 
 @pytest.fixture
-def url(database_file: Path) -> str:
-    return f"sqlite:///{database_file}"
+def url(database: FleetDatabase) -> str:
+    return url_of(database)
 
 
 def test_an_empty_fleet_tells_what_to_type(slotbench: RunCommand, url: str) -> None:
@@ -149,6 +155,32 @@ def test_without_the_key_a_rollout_waits_for_the_process_that_has_it(
     assert "at 1 %" in slotbench("fleet", "rollout", "list", "--database", url).out
 
 
+def test_a_board_is_listed_and_taken_from_the_list(
+    slotbench: RunCommand, url: str, offered: list[object], site: Store, ring: KeyRing,
+) -> None:
+    def install(*arguments: object) -> str:
+        ran = slotbench("fleet", "install", *arguments, "--database", url)
+        assert ran.code == 0, ran.err
+        return ran.out.strip()
+
+    def audience() -> str:
+        return slotbench("release", "list", site.root, "--keys", ring.document).out
+
+    assert install("lamp-000003", *offered[:3]).startswith("lamp-000003: asked; the process with the online key")
+    assert install("lamp-000004", *offered) == (
+        "lamp-000004: the head of sensor/stable lists it; it updates at its next check")
+    assert "0 % of the boards and devices lamp-000003, lamp-000004" in audience()
+    assert install("lamp-000003", *offered, "--cancel") == "lamp-000003: the head of sensor/stable lists it no more"
+    assert json.loads(install("lamp-000004", *offered, "--cancel", "--json"))["result"]["is_signed"]
+    assert "0 % of the boards, head" in audience()
+    for arguments, said in (
+        (("lamp-9",), "no such board has proved"), (("lamp-000003", "--cancel"), "nobody asked to install anything"),
+        (("lamp\"",), "is not a device id; use 1-64 printable ASCII characters"),
+    ):
+        ran = slotbench("fleet", "install", *arguments, *offered, "--database", url)
+        assert ran.code == 2 and said in ran.err, ran.err
+
+
 @pytest.mark.parametrize(("arguments", "said"), [
     (("--steps", "50,10"), "do not rise to 100"), (("--soak", "soon"), "'soon' is no duration"),
     (("--window", "9-17"), "is no window"), (("--channel", "beta"), "nothing is published for sensor in the channel"),
@@ -209,6 +241,47 @@ def test_serve_has_a_cockpit_whose_first_login_is_in_a_private_file(
             token.unlink()
         else:
             assert not token.exists(), "it is made once"
+
+
+def test_ship_serves_with_the_cockpit_of_the_project_and_opens_it(tmp_path: Path, ring: KeyRing) -> None:
+    (tmp_path / "slotbench.toml").write_text(
+        f'product = "{PRODUCT}"\nboard = "generic_4m"\nserver = "http://127.0.0.1:{free_port()}"\n')
+    (tmp_path / "a.bin").write_bytes(make_firmware(96 * 1024))
+    opened, browser = tmp_path / "opened", tmp_path / "browser"
+    os.mkfifo(opened)
+    browser.write_text(f'#!/bin/sh\necho "$1" >{opened}\n')
+    browser.chmod(0o700)
+    command = [sys.executable, "-u", "-m", "slotbench", "ship", "a.bin", "--yes", "--serve", "--open"]
+    environment = {
+        **os.environ, "PYTHONPATH": str(Path(slotbench_package.__file__).parents[1]), "BROWSER": str(browser)}
+    pipe = os.open(opened, os.O_RDWR | os.O_NONBLOCK)
+    with subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as server:
+        try:
+            assert select.select([pipe], [], [], LIMIT_S)[0], "no browser was asked for"
+            cockpit = os.read(pipe, 100).decode().strip()
+            token = (tmp_path / "fleet.token").read_text().strip()
+            asked = Request(f"{cockpit}/api/releases", headers={"Authorization": f"Bearer {token}"})
+            with urlopen(asked, timeout=LIMIT_S) as page:
+                assert json.load(page)["releases"][0]["counter"] == 2
+        finally:
+            server.terminate()
+        assert server.stdout is not None
+        assert f"Cockpit: {cockpit}/\nThe token of its first login is in {tmp_path}/fleet.token" in server.stdout.read()
+    os.close(pipe)
+
+
+def test_a_first_login_is_not_made_where_nobody_hears_of_it(tmp_path: Path) -> None:
+    service = kept_fleet(tmp_path, database_url(tmp_path), is_wanted=True, key=None, keys_path=None)
+    assert service is not None
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(BenchError, match="cannot listen"):
+        listening_server(
+            tmp_path, taken.getsockname(), project=None, boards=None, fleet=service, cockpit_place=("127.0.0.1", 0))
+    with service.database.reading() as connection:
+        assert count_tokens(connection) == 0
+    assert not (tmp_path / "fleet.token").exists()
+    service.database.close()
 
 
 def test_each_line_of_the_log_is_an_object(slotbench: RunCommand, tmp_path: Path) -> None:

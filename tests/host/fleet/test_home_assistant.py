@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,9 +14,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import insert, update
 
 from slotbench.fleet.database import FleetDatabase
+from slotbench.fleet.audit_log import list_audit
 from slotbench.fleet.home_assistant import HomeAssistantBridge, entity_id
 from slotbench.fleet.schema import boards, heads, images, releases
 from support.fleet import fill
+from support.installs import Installs
 from support.mqtt.brokers import Mosquitto
 from support.samples import NOW, PRODUCT
 
@@ -33,7 +36,7 @@ class HomeAssistant:
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self.client.on_message = self._on_message
         self.client.connect("127.0.0.1", broker.port)
-        self.client.subscribe([("homeassistant/#", 1), ("twoslot/fleet/#", 1)])
+        self.client.subscribe([("homeassistant/#", 1), ("twoslot/fleet/+/state", 1), ("twoslot/fleet/+/availability", 1)])
         self.client.loop_start()
 
     def wait(self, count: int) -> dict[str, str]:
@@ -122,3 +125,50 @@ def test_a_broker_that_starts_anew_is_told_again(
         assert bridge.turn() == 0
         mosquitto.start()
         assert bridge.connected.wait(WITHIN_S) and bridge.turn() == 9
+
+
+def test_the_install_button_has_the_board_listed_and_told(
+    mosquitto: Mosquitto, home: HomeAssistant, installs: Installs,
+) -> None:
+    name = entity_id("lamp-000003")
+    hints: queue.Queue[tuple[str, bytes, bool]] = queue.Queue()
+    home.client.message_callback_add(
+        "twoslot/sensor/stable", lambda client, data, message: hints.put((message.topic, message.payload, message.retain)))
+    home.client.subscribe("twoslot/sensor/stable", 1)
+    kept = f"twoslot/fleet/{entity_id('lamp-000005')}/install"
+    home.client.publish(kept, "install", qos=1, retain=True).wait_for_publish(WITHIN_S)
+    with HomeAssistantBridge(
+        installs.database, mosquitto.address, None, lambda: installs.clock[0], has_button=True,
+    ) as bridge:
+        assert bridge.connected.wait(WITHIN_S)
+        count = bridge.turn()
+        config = json.loads(home.wait(count)[f"homeassistant/update/{name}/config"])
+        assert (config["command_topic"], config["payload_install"]) == (f"twoslot/fleet/{name}/install", "install")
+        assert hints.get(timeout=WITHIN_S)[1] == str(installs.head.seq).encode()
+        # Neither of these, nor the one that the broker kept, is a press.
+        home.client.publish(config["command_topic"], "erase", qos=1)
+        home.client.publish(f"twoslot/fleet/{entity_id('lamp-9')}/install", "install", qos=1)
+
+        for _ in range(2):  # pressing twice is as pressing once
+            home.client.publish(config["command_topic"], config["payload_install"], qos=1)
+        state = json.loads(home.wait(count + 1)[config["state_topic"]])
+        assert (state["in_progress"], state["update_percentage"]) == (True, None), "the thread did not take the press"
+        assert installs.turn() == [3]
+        bridge.turn()
+        assert hints.get(timeout=WITHIN_S) == ("twoslot/sensor/stable", str(installs.head.seq).encode(), False)
+        installs.change(3, running=7, report_counter=7, last_seen=int(installs.clock[0]))
+        assert bridge.turn() == 2
+        state = json.loads(home.wait(count + 3)[config["state_topic"]])
+        assert (state["in_progress"], state["installed_version"]) == (False, state["latest_version"])
+    with installs.database.reading() as connection:
+        told = [(entry.who, entry.address, entry.action, entry.subject) for entry in list_audit(connection)]
+    assert told[1] == ("Home Assistant", "127.0.0.1", "install", "lamp-000003") and len(told) == 2
+
+
+def test_without_the_option_there_is_no_button(
+    mosquitto: Mosquitto, home: HomeAssistant, house: Callable[..., None], database: FleetDatabase,
+) -> None:
+    with HomeAssistantBridge(database, mosquitto.address, None, lambda: NOW) as bridge:
+        assert bridge.connected.wait(WITHIN_S) and bridge.turn() == 9
+        config = json.loads(home.wait(9)[f"homeassistant/update/{entity_id('lamp-000000')}/config"])
+    assert "command_topic" not in config and not bridge.has_button

@@ -23,7 +23,7 @@ from slotbench.fleet.webhook_sender import (
     signature_of,
 )
 from support.commands import RunCommand
-from support.fleet import proven
+from support.fleet import proven, url_of
 from support.samples import NOW
 
 SOMEBODY = Actor("somebody")
@@ -153,7 +153,7 @@ def test_a_program_that_is_not_there_is_said(database: FleetDatabase, sender: We
 
 def test_webhooks_are_added_listed_and_taken_away(slotbench: RunCommand, database: FleetDatabase) -> None:
     def webhook(*arguments: str) -> Any:
-        return slotbench("fleet", "webhook", *arguments, "--database", f"sqlite:///{database.name}")
+        return slotbench("fleet", "webhook", *arguments, "--database", url_of(database))
 
     assert "Nobody is told" in webhook("list").out
     made = webhook("add", "http://127.0.0.1:9/x")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Final
 
+from slotbench.image_packages import image_folder
 from slotbench.images import Family, identify
 from slotbench.images.micropython import LINK_ADDRESS
 
@@ -31,9 +31,7 @@ _SIZE_4_MB: Final = 0x40
 
 def folder() -> Path:
     """Where images lie: TWOSLOT_IMAGES, or twoslot/images in the user's cache."""
-    if named := os.environ.get(VARIABLE):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "twoslot" / "images"
+    return image_folder()
 
 
 def found() -> dict[str, Path]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from contextlib import suppress
 from typing import Literal
 
 from slotbench.boards import BoardProfile
@@ -164,26 +166,31 @@ def run_pairs(batch: list[tuple[str, str, int]]) -> int:
     return boots
 
 
-def word_cuts(board: BoardProfile, scenario: str, torn_every: int) -> list[NorFlash]:
-    """The flash as a cut before each step of one boot leaves it; and torn, at each `torn_every`-th step."""
-    left: list[NorFlash] = []
+def word_cuts(board: BoardProfile, scenario: str, torn_every: int, drawn: Container[int] = ()) -> tuple[int, dict[int, NorFlash]]:
+    """How many cuts at words one boot has, and by their numbers the flash that each of the `drawn` ones leaves.
+
+    There is one before each step of the boot; and one that tears it, at each `torn_every`-th step.
+    """
+    left: dict[int, NorFlash] = {}
+    numbers = itertools.count()
     flash = WordFlash.from_flash(SCENARIOS[scenario](board))
 
     def on_step(kind: Literal["erase", "program"], addr: int, word: bytes) -> None:
-        number = flash.operations
-        left.append(flash.clone())
-        if number % torn_every == 0:
+        step = flash.operations
+        if (number := next(numbers)) in drawn:
+            left[number] = flash.clone()
+        if step % torn_every == 0 and (number := next(numbers)) in drawn:
             torn = WordFlash.from_flash(flash)
-            torn.arm(Cut(0, CutMode.TORN, number))
-            try:
+            torn.arm(Cut(0, CutMode.TORN, step))
+            with suppress(PowerCut):
                 torn.write(addr, word) if kind == "program" else torn.erase_piece(addr)
-            except PowerCut:
-                left.append(torn.clone())
+            left[number] = torn.clone()
 
     flash.on_step = on_step
     LoaderMachine(chip_with(flash), board).boot(rounds=1)
-    assert len(left) > flash.operations > 0
-    return left
+    count = next(numbers)
+    assert count > flash.operations > 0
+    return count, left
 
 
 def run_left(batch: list[tuple[str, NorFlash, int]]) -> int:

@@ -31,6 +31,10 @@ _MATH: Final = (
 )
 
 
+class _IOBase:
+    """What a program's own streams are of. Not CPython's: that closes them by itself."""
+
+
 class _BytesIO(io.BytesIO):
     """A number is room for so many bytes, which are not there yet."""
 
@@ -141,7 +145,7 @@ MODULES = {
     "json": _json,
     "errno": _errno,
     "struct": lambda rt: _pick(struct, "calcsize", "pack", "pack_into", "unpack", "unpack_from"),
-    "io": lambda rt: {"BytesIO": _BytesIO, "StringIO": io.StringIO},
+    "io": lambda rt: {"BytesIO": _BytesIO, "StringIO": io.StringIO, "IOBase": _IOBase},
     "collections": lambda rt: _pick(collections, "OrderedDict", "deque", "namedtuple"),
     "array": lambda rt: _pick(array, "array"),
     "math": lambda rt: _pick(math, *_MATH),

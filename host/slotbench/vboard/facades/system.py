@@ -132,9 +132,11 @@ def _micropython(rt: Runtime) -> Mapping[str, Any]:
     def heap_lock() -> None:
         locked[0] += 1
         rt.heap_locks += 1
+        rt.is_heap_locked = True
 
     def heap_unlock() -> int:
         locked[0] -= 1
+        rt.is_heap_locked = locked[0] > 0
         return locked[0]
 
     def schedule(callback: Callable[[object], object], argument: object) -> None:
@@ -156,7 +158,13 @@ def _micropython(rt: Runtime) -> Mapping[str, Any]:
 
 def _os(rt: Runtime) -> Mapping[str, Any]:
     table = FileTable(rt.files, rt.soc.flash.commit, rt.folders, rt.where)
+
+    def dupterm(stream: Any, index: int = 0) -> Any:
+        before, rt.second_terminal = rt.second_terminal, stream
+        return before
+
     return {
+        "dupterm": dupterm,
         "urandom": rt.soc.random.randbytes,
         "listdir": table.listdir,
         "ilistdir": table.ilistdir,

@@ -20,6 +20,15 @@ def upgrade() -> None:
     _make_access()
 
 
+def downgrade() -> None:
+    """Take all tables away, and what they hold."""
+    for name in (
+        "secrets_kept", "tokens", "audit", "leases", "rollouts", "heads", "images", "releases", "events",
+        "boards",
+    ):
+        op.drop_table(name)
+
+
 def _make_boards() -> None:
     op.create_table(
         "boards",

@@ -24,3 +24,8 @@ def upgrade() -> None:
         sa.Column("next_at", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("problem", sa.String(200), nullable=False, server_default=""),
     )
+
+
+def downgrade() -> None:
+    """Take the table away."""
+    op.drop_table("webhooks")
