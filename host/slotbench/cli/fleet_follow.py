@@ -72,7 +72,7 @@ def follow(
     with opened_database(ctx, database) as opened:
         from slotbench.fleet.audit_log import Actor, record_action
         from slotbench.fleet.ddi.client import DdiClient
-        from slotbench.fleet.ddi.follow import HawkbitFollower
+        from slotbench.fleet.ddi.follower import HawkbitFollower
 
         client = DdiClient(url, tenant, device_id, authorization, hosts)
 

@@ -1,4 +1,4 @@
-"""Our server follows a hawkBit (`fleet.ddi.follow`): another server of ours, hostile ones, and goosebit."""
+"""Our server follows a hawkBit (`fleet.ddi.follower`): another server of ours, hostile ones, and goosebit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from slotbench.fleet.audit_log import list_audit
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.ddi.archive import read_archive
 from slotbench.fleet.ddi.client import DdiClient, DdiError
-from slotbench.fleet.ddi.follow import HawkbitFollower
+from slotbench.fleet.ddi.follower import HawkbitFollower
 from slotbench.fleet.ddi.targets import DdiTarget, find_target
 from slotbench.formats import FormatError
 from slotbench.formats.head import Head

@@ -33,7 +33,7 @@ class DdiError(BenchError):
         self.status = status
 
 
-class _NoRedirects(HTTPRedirectHandler):
+class _AnsweredRedirects(HTTPRedirectHandler):
     """A redirect is an answer: the token goes nowhere else."""
 
     def redirect_request(
@@ -66,7 +66,7 @@ class DdiClient:
         self._authorization = authorization
         self._other_hosts = frozenset(other_hosts)
         self._clock = clock
-        self._opener = build_opener(_NoRedirects)
+        self._opener = build_opener(_AnsweredRedirects)
 
     def poll(self) -> ServerAnswer:
         """Ask what there is to do. All methods raise DdiError."""
