@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from slotbench.fleet.board_list import BoardEntry, BoardHealth, BoardView
+from slotbench.fleet.board_list import TROUBLE, BoardEntry, BoardHealth, BoardView
 from slotbench.formats.journal import Report
 
-__all__ = ["STATE_WORDS", "duration_words", "entry_words", "release_words", "report_words", "view_words"]
+__all__ = [
+    "STATE_WORDS", "duration_words", "entry_words", "is_trouble", "release_words", "report_words",
+    "view_words",
+]
 
 STATE_WORDS: Final = {
     BoardHealth.WELL: "is well", BoardHealth.UPDATING: "is updating", BoardHealth.LATE: "is late",
@@ -20,6 +23,7 @@ _REPORTS: Final = {
     Report.JOURNAL_LOST: "lost its boot journal, and began a new one",
     Report.SAFE_MODE: "left main.py out: {0} crashed or restarted again and again",
     Report.LOW_MEMORY: "updates before main.py, which leaves no memory for it"}
+_TROUBLE: Final = frozenset(str(report) for report in TROUBLE)
 _UNITS: Final = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 
@@ -53,6 +57,11 @@ def entry_words(entry: BoardEntry) -> str:
         "first-seen": "proved for the first time who it is, with", "runs": "runs",
         "download": "began to fetch", "install": "is to have, whatever the percentage,"}
     return f"{words.get(entry.kind, entry.kind)} {release}"
+
+
+def is_trouble(entry: BoardEntry) -> bool:
+    """Whether an entry says that something went wrong on the board."""
+    return entry.kind in ("report", "app-report") and entry.detail in _TROUBLE
 
 
 def view_words(board: BoardView, now: int) -> list[str]:
