@@ -53,9 +53,13 @@ def entry_words(entry: BoardEntry) -> str:
         return f"is back after {duration_words(int(entry.detail))} of silence"
     if entry.kind == "named":
         return f"was named: {entry.detail}"
+    if entry.kind == "said":
+        return f"said of {release}: {entry.detail}"
     words = {
         "first-seen": "proved for the first time who it is, with", "runs": "runs",
-        "download": "began to fetch", "install": "is to have, whatever the percentage,"}
+        "download": "began to fetch", "offered": "was offered", "withdrawn": "is not offered any more",
+        "called-off": "was asked to give up", "goes-on": "goes on with", "stopped": "did not install",
+        "install": "is to have, whatever the percentage,"}
     return f"{words.get(entry.kind, entry.kind)} {release}"
 
 

@@ -10,8 +10,9 @@ from typing import Final
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
 
 __all__ = [
-    "META", "asks", "audit", "boards", "events", "heads", "images", "installs", "leases", "releases",
-    "rollouts", "searched_text", "secrets_kept", "tokens", "webhooks",
+    "META", "asks", "audit", "boards", "ddi_actions", "ddi_targets", "ddi_tokens", "events", "heads",
+    "images", "installs", "leases", "releases", "rollouts", "searched_text", "secrets_kept", "tokens",
+    "webhooks",
 ]
 
 META: Final = MetaData()
@@ -213,6 +214,45 @@ leases = Table(
     Column("until", BigInteger, nullable=False),
 )
 """Which process runs the rollouts, and until when unless it says so again."""
+
+ddi_tokens = Table(
+    "ddi_tokens", META,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("kind", _NAME, nullable=False),
+    Column("label", _ID, nullable=False),
+    Column("product", _NAME, nullable=False),
+    Column("channel", _NAME, nullable=False),
+    Column("hashed", _DIGEST, nullable=False, unique=True),
+    Column("created", BigInteger, nullable=False),
+    Index("ddi_tokens_label", "kind", "label", unique=True),
+)
+"""What devices that speak hawkBit's DDI show: a token of one device, `label` is its id, or of a gateway."""
+
+ddi_targets = Table(
+    "ddi_targets", META,
+    Column("device_id", _ID, primary_key=True),
+    Column("running", BigInteger, nullable=False, server_default="0"),
+    Column("report", Integer, nullable=False, server_default="0"),
+    Column("report_counter", BigInteger, nullable=False, server_default="0"),
+    Column("attributes", Text, nullable=False, server_default="{}"),
+    Column("attributes_at", BigInteger, nullable=False, server_default="0"),
+    Column("created", BigInteger, nullable=False),
+)
+"""The devices that speak DDI: what they said of themselves, at `attributes_at`; 0 asks for it again."""
+
+ddi_actions = Table(
+    "ddi_actions", META,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("device_id", _ID, nullable=False),
+    Column("digest", _DIGEST, nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("state", _NAME, nullable=False),
+    Column("is_fetched", Boolean, nullable=False, default=False),
+    Column("created", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Index("ddi_actions_device", "device_id", "id"),
+)
+"""One release that was offered to one of them, and how that ended."""
 
 
 def searched_text(device_id: str, name: str, place: str) -> str:

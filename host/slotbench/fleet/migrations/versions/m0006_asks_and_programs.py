@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "m0005"
-down_revision = "m0004"
+revision = "m0006"
+down_revision = "m0005"
 
 _PROGRAM = (
     ("app_running", sa.BigInteger), ("app_report", sa.Integer), ("app_report_counter", sa.BigInteger))
