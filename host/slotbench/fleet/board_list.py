@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, not_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, not_, or_, select
 
 from slotbench.fleet.schema import boards, events, heads, images, releases
 from slotbench.formats.journal import Report
@@ -252,7 +252,8 @@ def _is_in(state: BoardHealth, now: int, late_s: int) -> ColumnElement[bool]:
 
 def _signs(now: int, late_s: int) -> tuple[ColumnElement[bool], ...]:
     return (
-        boards.c.report.in_(TROUBLE), boards.c.last_seen < now - late_s,
+        or_(boards.c.report.in_(TROUBLE), boards.c.app_report.in_(TROUBLE)),
+        boards.c.last_seen < now - late_s,
         and_(boards.c.target > boards.c.running, boards.c.target_at >= now - UPDATING_S))
 
 

@@ -27,10 +27,12 @@ def upgrade() -> None:
     )
     for name, kind in _PROGRAM:
         op.add_column("boards", sa.Column(name, kind, nullable=False, server_default="0"))
+    op.create_index("boards_app_report", "boards", ["app_report"])
 
 
 def downgrade() -> None:
     """Take them away."""
+    op.drop_index("boards_app_report", "boards")
     for name, _ in _PROGRAM:
         op.drop_column("boards", name)
     op.drop_table("asks")
