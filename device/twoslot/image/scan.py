@@ -28,13 +28,13 @@ def start(place, plan):
 
 
 def step(agent):
-    """Scan the next piece: a stage of an update."""
+    """Scan the next piece: a stage of an update. True behind a block."""
     if agent.progress is None:
         agent.progress = start(agent.place, agent.plan)
     if agent.state == STATE_TABLE:
-        _scan_table(agent, agent.progress)
-    else:
-        (_scan_block if agent.state == STATE_SCAN else _verify_block)(agent, agent.progress)
+        return _scan_table(agent, agent.progress)
+    (_scan_block if agent.state == STATE_SCAN else _verify_block)(agent, agent.progress)
+    return True
 
 
 def table_matches(progress, digest):

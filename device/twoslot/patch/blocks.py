@@ -17,13 +17,13 @@ _NUMBERS = const(16)  # bytes of the numbers of an operation
 
 
 def step(agent):
-    """Make the next piece: a stage of an update."""
+    """Make the next piece: a stage of an update. True while there is more."""
     progress = agent.progress
     try:
         if agent.request is None:
             agent.request = run(agent)
         for _ in agent.request:
-            return
+            return True
     except (LinkError, MemoryError, RuntimeError, OSError, ValueError, EOFError) as e:
         # A lost connection is another matter: the same patch is asked for once more.
         if isinstance(e, LinkError) and e.args[0] != codes.PATCH_UNUSABLE:
