@@ -1,5 +1,5 @@
-# Stock firmware: the boot hook finds here what the loader leaves for it elsewhere (FORMATS.md, RTC tail). It runs
-# at each start, and writes once: the SDK takes the mark away while it starts, a soft reset does not.
+# Stock firmware: what the loader leaves for the boot hook elsewhere (FORMATS.md, RTC tail). It runs at each
+# start, and writes once: the SDK takes the mark away while it starts, a soft reset does not.
 import machine
 import sys
 
