@@ -122,6 +122,8 @@ class CPythonVM:
         self.runtime = Runtime(soc, files, network, console or self._written.append, mpy)
         self.refuse = dict(refuse or {})
         self._frozen = {f"/{FOLDER}/{name}": source for name, source in (frozen or {}).items()}
+        self._listed: tuple[list[str], frozenset[str]] = ([], frozenset())
+        """The files at the last import, and the folders that they are in."""
         self._builtin_modules: dict[str, ModuleType] = {}
         self._builtins = device_builtins(self.runtime)
         self._builtins["__import__"] = self._import
@@ -340,12 +342,19 @@ class CPythonVM:
             for suffix in (".py", ".mpy"):
                 if f"{base}/__init__{suffix}" in files:
                     return f"{base}/__init__{suffix}", seen
-            if base in _folders(frozenset(files)):
+            if base in self._folders(files):
                 return None, seen
             for suffix in (".py", ".mpy"):
                 if base + suffix in files:
                     return base + suffix, None
         return None
+
+    def _folders(self, files: Mapping[str, bytes]) -> frozenset[str]:
+        """Every folder that has one of these files in it. Files come and go seldom, and imports often."""
+        names = [*files]
+        if names != self._listed[0]:
+            self._listed = names, _folders(frozenset(names))
+        return self._listed[1]
 
     # Compiling.
 
