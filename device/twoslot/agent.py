@@ -12,6 +12,8 @@ from twoslot import drop
 from twoslot.constants import POLL_MS, STAGE_RESUME, STAGE_TRIAL
 
 _LATER_MS = const(1000)
+_PIECE_MS = const(240)  # of an image: receive, check, erase and write a block, while the SDK writes its own
+_FAST_HZ = const(160000000)
 
 
 class Agent:
@@ -33,6 +35,7 @@ class Agent:
     accepted = unproven = False
     running = 0  # counter of the running release, once a head was checked
     blocks_in_place = 0, 0  # and how many the image has
+    slice: int
 
     def begin(self, force=False, download=True, etag=None):
         """Start over with the head. download=False stops once the release was checked."""
@@ -42,24 +45,30 @@ class Agent:
         drop("attempt", "settings")
 
     def step(self, schedule=None):
-        """Do the next piece, which takes a fifth of a second at most.
+        """Do the next piece, which takes a fifth of a second at most, at the chip's higher speed.
 
-        For the schedule of tick(): pieces for about a tenth of a second, what ends a trial, and the restart
-        into one. True while there is more. After an error outcome.break_off() says whether there is more.
+        For the schedule of tick(): pieces for about a tenth of a second, or of an image for as long as the
+        program took since the last call; what ends a trial, and the restart into one. True while there is
+        more. After an error outcome.break_off() says whether there is more.
         """
         start = time.ticks_ms()
-        if schedule and self.pushed is not None:
-            return schedule.wait(_LATER_MS) or True  # push/intake.py goes on; a check comes later
+        if schedule:
+            if self.pushed is not None:
+                return schedule.wait(_LATER_MS) or True  # push/intake.py goes on; a check comes later
+            most = max(self.slice, min(-schedule.left, 5 * self.slice - _PIECE_MS))
+        hz = machine.freq()
         try:
+            machine.freq(_FAST_HZ)
             while self.stage:
-                stage, self.waiting = self.stage, False  # waiting: for somebody else
+                stage, self.waiting, of_image = self.stage, False, None  # waiting: for somebody else
                 # Both from this frame: each call costs 280 bytes of the chip's stack, an import 1,700
                 # (memory.md).
                 if stage in sys.modules:
-                    sys.modules[stage].step(self)
+                    of_image = sys.modules[stage].step(self)
                 else:
                     __import__(stage)
                 if self.stage != stage:
+                    of_image = None
                     drop(stage.split(".")[1])  # its whole folder
                 if self.waiting:
                     time.sleep_ms(POLL_MS)
@@ -74,7 +83,8 @@ class Agent:
                 # Somebody who answers late is waited for in slices, too: a whole update would take one
                 # call for each answer otherwise.
                 passed = time.ticks_diff(time.ticks_ms(), start)
-                if self.stage and passed >= (3 * self.slice if self.waiting else self.slice):
+                if self.stage and passed >= (
+                        3 * self.slice if self.waiting else most if of_image else self.slice):
                     schedule.continue_now(self.written)
                     return True
         except KeyboardInterrupt:
@@ -82,6 +92,8 @@ class Agent:
             if self.source:
                 self.source.close(self)
             raise
+        finally:
+            machine.freq(hz)  # the application's
         if schedule and self.state:
             # The update is verified: into its trial, when the application's function agrees.
             if twoslot._restart_hook:

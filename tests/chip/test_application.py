@@ -120,7 +120,7 @@ def test_a_traceback_ends_an_attempt_on_a_chip(core: Path, tmp_path: Path) -> No
             "/app_b/main.py": (CAUGHT + RAISES).encode(), f"/{FILES[0]}": record.pack()})
         with bed.running(flash) as running:
             running.board.power_on()
-            assert running.run_until(lambda: bool(running.console.marks("shade")), 120), running.console.last_lines(15)
+            assert running.run_until(lambda: bool(running.console.marks("shade")), HALF_AN_HOUR_S), running.console.last_lines(24)
         files = files_of(bed, flash)
     head, _, text = files[f"/{WHY}"].partition(b"\n")
     assert head == b"2 0 10"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from slotbench.formats import identity as host
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.vm import CPythonVM
+from support.device.applications import put_application, put_record, trial_record, with_folder
 from support.device.board import SERVER, DeviceBoard, refusal
 from support.device.site import DONE, TABLE, Site, Updater
 
@@ -100,6 +102,19 @@ def test_the_report_of_the_journal_is_sent(make_board: Make, site: Site, asked: 
         "sequence": 9, "report": 2, "report_counter": 4}))
     it.run(download=False)
     assert 'report="2/4", running="5"' in (asked[1][1] or "")
+
+
+def test_a_board_with_applications_says_what_became_of_them(make_board: Make, site: Site, asked: Asked) -> None:
+    it = start(make_board, guarded(site, asked, challenging))
+    put_record(it.board, with_folder(trial_record(active=0, attempts=0, report=2, report_counter=2), 0, counter=9))
+    put_application(it.board, 0)
+    it.run(download=False)
+    path, header = asked[1]
+    _, proof = host.parse_authorization(header or "") or ("", None)
+    assert proof is not None and proof.app == (9, 2, 2)
+    assert proof.matches(SECRET, "GET", HOST, path)
+    assert not replace(proof, app=(8, 2, 2)).matches(SECRET, "GET", HOST, path)
+    assert not replace(proof, app=None).matches(SECRET, "GET", HOST, path)
 
 
 def test_a_board_without_a_secret_says_nothing_and_loads_nothing(make_board: Make, site: Site, asked: Asked) -> None:

@@ -222,3 +222,48 @@ def test_memory_that_a_stranger_used_up_is_no_reason_for_a_restart(board: Device
     longest_tick(board, vm, 4 * 3_600_000, 1000)
 
     assert set(logged(vm)) == {(0, 0)}
+
+
+# Who calls seldom gets more done in a call, and the program's frequency stays.
+
+
+def calls_of_an_update(board: DeviceBoard, every_ms: int) -> tuple[int, int]:
+    """How many calls of tick() download and verify a release, and the longest of them in milliseconds."""
+    vm = started(board)
+    tick, clock, twoslot = vm.modules["twoslot"].tick, board.soc.clock, vm.modules["twoslot"]
+    calls = longest = 0
+    with pytest.raises(ChipReset):
+        for _ in range(3_000):
+            before = clock.ms
+            calls += twoslot._agent is not None
+            tick()
+            longest = max(longest, clock.ms - before)
+            clock.advance_ms(every_ms)
+    return calls, longest
+
+
+@pytest.mark.parametrize(("step_ms", "least", "most"), [(100, 1.0, 1.0), (500, 0.2, 0.7), (1000, 0.2, 0.7)])
+def test_who_calls_seldom_gets_more_done_in_a_call(
+    make_board: Callable[..., DeviceBoard], step_ms: int, least: float, most: float, site: Site,
+) -> None:
+    seldom, often = (
+        calls_of_an_update(make_board(WsgiNetwork(site.app()), step_ms=step_ms), every_ms)
+        for every_ms in (1_000, 10))
+    assert least * often[0] <= seldom[0] <= most * often[0]
+    assert max(seldom[1], often[1]) <= max(step_ms, BOUND_MS)
+
+
+@pytest.mark.parametrize("hz", [80_000_000, 160_000_000])
+@pytest.mark.parametrize("raised", [None, "OSError(5)", "MemoryError()", "KeyboardInterrupt()"])
+def test_a_step_works_at_160_mhz_and_leaves_the_frequency_of_the_program(
+    board: DeviceBoard, hz: int, raised: str | None,
+) -> None:
+    vm = started(board)
+    vm.exec(
+        f"import machine, sys\nmachine.freq({hz})\ntwoslot.tick()\nagent = twoslot.load_agent()\nagent.begin()\n"
+        "seen = []\ndef step(agent):\n"
+        f"    seen.append(machine.freq())\n    {'raise ' + raised if raised else 'pass'}\n"
+        "stage = sys.modules['twoslot.stage'] = type(sys)('stage')\nstage.step = step\nagent.stage = 'twoslot.stage'\n"
+        "try:\n    agent.step()\nexcept BaseException:\n    seen.append(0)\n")
+    assert vm.eval("seen") == [160_000_000] + [0] * bool(raised)
+    assert vm.eval("machine.freq()") == hz

@@ -12,6 +12,7 @@ from slotbench.application.bundle import Bundle, build_bundle
 from slotbench.formats.application_record import FILES, FOLDERS, ApplicationRecord, FolderState, newest_record
 from slotbench.formats.head import Head
 from slotbench.formats.journal import Report
+from slotbench.images.frozen import MAIN
 from slotbench.release.applications import build_application
 from slotbench.release.heads import Rollout
 from slotbench.release.publish import publish_offer
@@ -158,3 +159,14 @@ def test_a_board_outside_of_the_rollout_takes_none(testbed: TestBed, rollout: Ro
     board.power_on()
     board.run(HOURS_MS)
     assert running(board) == (0, FolderState.EMPTY) and not recorder.files()
+
+
+def test_a_firmware_with_a_frozen_main_takes_no_application(tmp_path: Path, vm: Callable[..., DeviceVM]) -> None:
+    testbed = make_testbed(tmp_path, vm=vm, frozen=(MAIN,))
+    offer(testbed, 1, PROGRAM)
+    board = testbed.board()
+    board.power_on()
+    board.run(90_000)
+
+    assert board.evaluate("__import__('twoslot')._log[-1][1]") == 85
+    assert not [path for path in board.files if path.startswith("/app_")]

@@ -43,6 +43,7 @@ PARSED = {
     "slotbench prove powercut --sampled": "tests/powercut",
     "slotbench prove powercut --all": "a shorter sweep of pairs is in tests/powercut",
     "slotbench prove powercut --loader machine": "tests/powercut",
+    "slotbench prove powercut --vm micropython": "tests/powercut/test_updaters.py",
     "slotbench prove network": "tests/network",
     "slotbench prove fleet --boards 200": "a smaller fleet is on the same page",
     "slotbench prove field": "tests/e2e/test_field.py",

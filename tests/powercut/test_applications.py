@@ -2,56 +2,75 @@
 
 from __future__ import annotations
 
-import itertools
+import json
 
 import pytest
 
-from slotbench.vboard.flash.cuts import CutMode
-from slotbench.vboard.signals import ChipReset
-from support.device.application_cuts import operations, prove_cut
+from slotbench import cli
+from slotbench.prove.applications.board import Mutation
+from slotbench.prove.applications.proof import ApplicationCut, Ending, find_failure, operations, run_cut
+from slotbench.prove.applications.sweep import application_cuts
+from slotbench.vboard.flash.cuts import Cut, CutMode
 from support.sampling import Sampler
 
-ENDS = ("confirm", "crash")
-SEEDS = {CutMode.BEFORE: 1, CutMode.AFTER: 1, CutMode.TORN: 4, CutMode.WEAK: 2}
-PAIR_MODES = (CutMode.BEFORE, CutMode.TORN)
+DEFECTS = {
+    "an attempt costs nothing": Mutation("startup", "record[APP_ATTEMPTS] -= 1", "record[APP_ATTEMPTS] -= 0"),
+    "no attempt ends": Mutation("startup", "decision.end_attempt(record, end)", "record[APP_UNDER_WAY] = 0"),
+    "any record will do": Mutation(
+        "record", "if newest is None or record[APP_SEQUENCE] > newest[APP_SEQUENCE]:", "if newest is None:"),
+    "what failed is not bad": Mutation("decision", "record[APP_STATE + active] = SLOT_BAD", "pass"),
+    "what is there is right": Mutation(
+        "unpacking", "same = p[P_DIGEST].digest() == unhexlify(p[P_ENTRY][0])", "same = True"),
+    "the wrong folder starts": Mutation("trial", "n = decision.unpacked(record)", "n = 0"),
+}
 
 
-@pytest.mark.parametrize("ends", ENDS)
-def test_a_cut_at_each_operation(ends: str, sampler: Sampler) -> None:
+@pytest.mark.parametrize("ending", Ending)
+def test_a_cut_at_each_operation(ending: Ending, sampler: Sampler) -> None:
     """Unpack, switch, confirm and fall back: a whole program runs, and no file of the user is lost."""
-    every = [
-        (nth, mode, seed) for nth in range(operations(ends=ends)) for mode, seeds in SEEDS.items()
-        for seed in range(seeds)]
-    drawn = sampler.draw(f"cuts of an application, {ends}", every, 8, kind=lambda cut: cut[1])
-    boots = sum(prove_cut(*cut, ends=ends) for cut in drawn)
-    print(f"{ends}: {operations(ends=ends)} operations, {len(drawn)} cuts, {boots} boots")
+    drawn = sampler.draw(
+        f"cuts of an application, {ending.value}", list(application_cuts(ending)), 8,
+        kind=lambda run: run.cuts[0].mode)
+    boots = sum(map(run_cut, drawn))
+    print(f"{ending.value}: {operations(ending)} operations, {len(drawn)} cuts, {boots} boots")
 
 
-@pytest.mark.parametrize("ends", ENDS)
-def test_pairs_of_cuts(ends: str, sampler: Sampler) -> None:
+@pytest.mark.parametrize("ending", Ending)
+def test_pairs_of_cuts(ending: Ending, sampler: Sampler) -> None:
     """A second cut in the recovery from the first; where the recovery is shorter, the second one is not reached."""
-    count = operations(ends=ends)
-    every = list(itertools.product(range(0, count, 3), PAIR_MODES, range(0, count, 5), PAIR_MODES))
-    drawn = sampler.draw(f"pairs of cuts of an application, {ends}", every, 4)
-    boots = sum(
-        prove_cut(nth, mode, nth, ends=ends, second=(second, again)) for nth, mode, second, again in drawn)
-    print(f"{ends}: {len(drawn)} pairs, {boots} boots")
+    count = operations(ending)
+    every = [
+        ApplicationCut(ending, (Cut(first, mode, first), Cut(second, again, second)))
+        for first in range(0, count, 3) for mode in (CutMode.BEFORE, CutMode.TORN)
+        for second in range(0, count, 5) for again in (CutMode.BEFORE, CutMode.TORN)]
+    drawn = sampler.draw(f"pairs of cuts of an application, {ending.value}", every, 4)
+    boots = sum(map(run_cut, drawn))
+    print(f"{ending.value}: {len(drawn)} pairs, {boots} boots")
 
 
-@pytest.mark.parametrize(("module", "old", "new"), [
-    ("startup", "record[APP_ATTEMPTS] -= 1", "record[APP_ATTEMPTS] -= 0"),
-    ("startup", "decision.end_attempt(record, end)", "record[APP_UNDER_WAY] = 0"),
-    ("record", "if newest is None or record[APP_SEQUENCE] > newest[APP_SEQUENCE]:", "if newest is None:"),
-    ("decision", "record[APP_STATE + active] = SLOT_BAD", "pass"),
-    ("unpacking", "same = p[P_DIGEST].digest() == unhexlify(p[P_ENTRY][0])", "same = True"),
-    ("trial", "n = decision.unpacked(record)", "n = 0"),
-], ids=lambda value: value[:24])
-def test_a_mutation_is_found(module: str, old: str, new: str) -> None:
-    count = operations(ends="crash")
+@pytest.mark.parametrize("name", DEFECTS)
+def test_a_mutation_is_found(name: str) -> None:
+    count = operations(Ending.FALLBACK)
     for nth in range(count - 1, 0, -max(count // 24, 1)):
-        for ends in ENDS:
-            try:
-                prove_cut(nth, CutMode.TORN, nth, ends=ends, mutation=(module, old, new))
-            except (Exception, ChipReset):
+        for ending in Ending:
+            if find_failure(ApplicationCut(ending, (Cut(nth, CutMode.TORN, nth),)), DEFECTS[name])[1] is not None:
                 return
     raise AssertionError("no cut found it")
+
+
+def test_a_mutation_of_what_is_not_there_is_no_finding() -> None:
+    with pytest.raises(LookupError, match="has changed"):
+        Mutation("record", "nothing of the kind", "").edit({"/twoslot/application/record.py": b"import os\n"})
+
+
+def test_the_verb_counts_and_repeats_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["prove", "powercut", "--scenario", "application-confirm", "--sampled", "--torn", "0", "--json",
+                    "--processes", "1"]) == 0
+    result = json.loads(capsys.readouterr().out)["result"]
+    found, (row,) = result["applications"], result["applications"]["scenarios"]
+    assert result["cuts"] == 0 and not found["failures"]
+    assert row["cuts"] == found["cuts"] > 20 and row["whole"] > 4 * row["operations"] - 1 and found["boots"] > row["cuts"]
+    assert cli.run(["prove", "powercut", "--replay", "application-fallback/17:torn:3+2:before:0"]) == 0
+    assert capsys.readouterr().out.startswith("application-fallback/17:torn:3+2:before:0: ")
+    assert cli.run(["prove", "powercut", "--replay", "application-sideways/1:torn:0"]) == 2
+    assert "give one that a failure printed" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from slotbench.prove.updaters.twoslot import PROGRAM_MAIN, ApplicationBench
 from slotbench.repl.development import DevelopmentBundle
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.flash.place import filesystem_place
+from slotbench.vboard.signals import BenchViolation
 from support.vboard.flash import generic
 
 
@@ -47,6 +48,20 @@ def test_a_board_whose_files_are_mixed_is_no_survivor(micropython: None, shared:
     assert at > 0, "VERSION = 2"
     last.poke(place.start + at + 12 - 2, b"\x00")
     assert not bench.starts_whole_program(last)
+
+
+def test_after_a_cut_boards_come_to_rest(micropython: None, shared: ApplicationBench) -> None:
+    """Whole boards with their server, to the fallback: `slotbench prove powercut --vm micropython` cuts everywhere."""
+    recording, _ = shared.record_update(crashes=True)
+    *_, middle, last = recording.cuts(len(recording.operations) // 2)
+    assert shared.bring_to_rest(middle.flash) >= 1
+    place = filesystem_place(generic().filesystem.start, generic().visible_bytes)
+    found = files_at(last.flash, place)
+    assert found is not None
+    at = last.flash.peek(place.start, place.size).find(found["/data/readings"][:40])
+    last.flash.poke(place.start + at, b"\x00")
+    with pytest.raises(BenchViolation, match="is not what the user put there"):
+        shared.bring_to_rest(last.flash)
 
 
 class TypedBoard:

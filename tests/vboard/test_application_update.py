@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slotbench.prove.testbed import HOURS_MS, TestBed
+from slotbench.prove.testbed import HOURS_MS, NOW, TestBed
 from slotbench.vboard.board import VirtualBoard
 from support.applications import program, publish_application, record_of, runs_application
 
@@ -112,6 +112,22 @@ def test_firmware_and_application_together(testbed: TestBed) -> None:
     record = record_of(board)
     assert record.with_firmware == 2
     assert "application 2" in "".join(printed)
+
+
+@pytest.mark.parametrize("beside", [0, 1], ids=["no application", "the one that runs"])
+def test_a_firmware_alone_on_a_board_with_an_application(testbed: TestBed, beside: int) -> None:
+    publish_application(testbed, 1)
+    board, _ = powered(testbed)
+    updated(board, 1)
+    if beside:
+        publish_application(testbed, 1, firmware=2, now=NOW + 1000)
+    else:
+        image = testbed.images[2] = testbed.firmware("2.0.0")
+        testbed.publisher.publish(image, [testbed.profile], version="2.0.0", counter=2, now=NOW + 1000)
+    board.run(4 * HOURS_MS, until=lambda: board.result is not None and board.result.counter == 2)
+
+    assert board.result is not None and board.result.counter == 2
+    assert runs_application(board, 1)
 
 
 def test_an_application_that_fails_takes_its_firmware_back(testbed: TestBed) -> None:

@@ -39,6 +39,11 @@ def apply(agent, s):
     check_range(plan["firmware_low"], plan["firmware_high"], counter)
     if not together and plan["mpy_abi"] not in (0, getattr(sys.implementation, "_mpy", 0) & 0xFF):
         raise ReleaseError(codes.APP_FIRMWARE, counter)
+    if not together:
+        from twoslot.application import port
+
+        if port.is_frozen("main"):
+            raise ReleaseError(codes.FROZEN_MAIN, 0)
     plan["length"] = plan["size"]
     plan["folder"], plan["running"] = facts["folder"], facts["running"]
     agent.plan = plan

@@ -35,6 +35,7 @@ def check(agent, s):
         raise why
     # A firmware alone: the program that runs must be able to go on under it.
     check_range(facts["low"], facts["high"], head["counter"])
+    head["next"] = None
     return STATE_RELEASE
 
 

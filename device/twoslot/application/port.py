@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from micropython import const
+from micropython import const, heap_lock, heap_unlock
 
 from twoslot.constants import APP_FOLDERS, BOOT_FALLBACK, BOOT_ORDINARY, RTC_TAIL
 from twoslot.retained import NOTE_CONFIRMED
@@ -68,3 +68,25 @@ def is_present():
         except OSError:
             found.append(False)
     return found
+
+
+def is_frozen(name):
+    """Whether the firmware has a frozen module of this name, which is not run.
+
+    With the heap locked, an import finds it or not, and then has no memory to begin.
+    """
+    path, loaded = sys.path[:], sys.modules.pop(name, None)
+    sys.path[:] = [entry for entry in path if entry.endswith(".frozen")]
+    heap_lock()
+    try:
+        __import__(name)
+        return False  # built in
+    except MemoryError:
+        return True
+    except ImportError:
+        return False
+    finally:
+        heap_unlock()
+        sys.path[:] = path
+        if loaded:
+            sys.modules[name] = loaded

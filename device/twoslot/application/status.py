@@ -1,9 +1,10 @@
 # What twoslot.status() shows of the applications.
-from twoslot.application import record as records, decision, port, traceback
+from twoslot.application import record as records, decision, port
 from twoslot.application.port import is_present
 from twoslot.constants import (
     APP_ACTIVE, APP_BAD, APP_COUNTER, APP_DATA_LEAST, APP_FIRMWARE, APP_FLOOR, APP_FOLDERS, APP_OUTSIDE,
-    APP_REPORT, APP_ROUNDS, APP_STATE, APP_UNDER_WAY, APP_UNPROVEN, APP_WITH, SLOT_CONFIRMED, SLOT_READY,
+    APP_REPORT, APP_REPORT_COUNTER, APP_ROUNDS, APP_STATE, APP_UNDER_WAY, APP_UNPROVEN, APP_WITH,
+    SLOT_CONFIRMED, SLOT_READY,
 )  # fmt: skip
 
 
@@ -31,7 +32,6 @@ def status(found):
         except OSError:
             pass
     found["app_bad"], found["app_report"] = record[APP_BAD], record[APP_REPORT]
-    found["app_trace"] = traceback.load()[1]
     return found
 
 
@@ -45,7 +45,7 @@ def facts():
     return {
         "counter": record[APP_COUNTER + n] if n < APP_OUTSIDE else 0, "floor": record[APP_FLOOR],
         "bad": record[APP_BAD], "unproven": record[APP_UNPROVEN], "rounds": record[APP_ROUNDS],
-        "data": record[APP_DATA_LEAST],
+        "data": record[APP_DATA_LEAST], "report": (record[APP_REPORT], record[APP_REPORT_COUNTER]),
         "low": record[APP_FIRMWARE + 2 * active] if confirmed else 0,
         "high": record[APP_FIRMWARE + 2 * active + 1] if confirmed else 0,
         "folder": APP_FOLDERS[6 * spare :][:6],

@@ -8,7 +8,9 @@ def load(facts):
     from twoslot import secret, settings
 
     key = secret.load()
-    told = "%d/%d" % facts["report"], "%d" % facts["counter"]
+    app = facts["app"]
+    app = app and "%d/%d/%d" % ((app["counter"],) + app["report"])
+    told = "%d/%d" % facts["report"], "%d" % facts["counter"], app
     name = settings.load().get("device_id") or machine.unique_id().hex()
     return {"id": name, "nonce": None, "nc": 0, "told": told, "key": key}
 
@@ -23,8 +25,12 @@ def authorization(who, host, path):
         from twoslot import hmac
 
         who["nc"] += 1
-        said = who["nonce"], who["nc"], who["told"][0], who["told"][1]
+        report, running, app = who["told"]
+        said = who["nonce"], who["nc"], report, running
         mac = "GET\n%s\n%s\n%s\n%d\n%s\n%s" % ((host, path) + said)
-        mac = hmac.digest(who["key"], mac.encode()).hex()
-        line += ', nonce="%s", nc=%d, report="%s", running="%s", mac="%s"' % (said + (mac,))
+        line += ', nonce="%s", nc=%d, report="%s", running="%s"' % said
+        if app:
+            mac += "\n" + app
+            line += ', app="%s"' % app
+        line += ', mac="%s"' % hmac.digest(who["key"], mac.encode()).hex()
     return line + "\r\n"

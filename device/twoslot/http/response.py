@@ -85,7 +85,7 @@ class Response:
         for view in views:
             end = at + len(view)
             while self.got < end:
-                n = self._read_some(view[self.got - at :])
+                n = self._read_some(view[self.got - at :] if self.got > at else view)
                 if n is None:
                     return False
                 if not n:

@@ -18,7 +18,7 @@ def is_whole(agent, size):
 
 
 def step(agent):
-    """Download the next piece of the image: a stage of an update."""
+    """Download the next piece of the image: a stage of an update. True behind a block."""
     progress, response, block = agent.progress, agent.response, agent.next
     if response is None or block >= agent.until:
         first, agent.until = writer.next_missing_run(progress)
@@ -54,3 +54,4 @@ def step(agent):
         agent.source.close(agent)
         progress["pieces"] = None
         agent.next, agent.state, agent.stage = 0, STATE_VERIFY, STAGE_SCAN
+    return True

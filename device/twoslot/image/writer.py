@@ -39,6 +39,8 @@ def views(progress, n):
     """Return the first n bytes of the buffer, as a list of memoryviews."""
     pieces = progress["pieces"]
     size = len(pieces[0])
+    if n == size * len(pieces):
+        return pieces  # nothing is allocated for a whole block
     return [p if n - at >= size else p[: n - at] for at, p in zip(range(0, n, size), pieces)]
 
 
@@ -87,13 +89,14 @@ def _differs(progress, block, digest):
 
 def write(progress, addr, n):
     """Write the first n bytes of the buffer into one sector, and read them back."""
-    for _ in range(_TRIES):
-        _flash.erase(addr)
+    for i in range(_TRIES):
+        if i or not progress["blank"] or not _flash.is_blank(addr, BLOCK, _back):
+            _flash.erase(addr)
         same = True
         at = addr
         for p in views(progress, n):
             _flash.write(at, p)
-            back = _back[: len(p)]
+            back = _back if len(p) == PIECE else _back[: len(p)]
             _flash.read(at, back)
             same = same and back == p
             at += len(p)

@@ -17,13 +17,13 @@ _NUMBERS = const(16)  # bytes of the numbers of an operation
 
 
 def step(agent):
-    """Make the next piece: a stage of an update."""
+    """Make the next piece: a stage of an update. True while there is more."""
     progress = agent.progress
     try:
         if agent.request is None:
             agent.request = run(agent)
         for _ in agent.request:
-            return
+            return True
     except (LinkError, MemoryError, RuntimeError, OSError, ValueError, EOFError) as e:
         # A lost connection is another matter: the same patch is asked for once more.
         if isinstance(e, LinkError) and e.args[0] != codes.PATCH_UNUSABLE:
@@ -139,7 +139,8 @@ def run(agent):
         block, at, end = first // BLOCK, 0, min(PIECE, length - first)
         missing = progress["missing"][block >> 3] >> (block & 7) & 1
         if not first % BLOCK and missing:
-            flash.erase(progress["image"] + first)
+            if not progress["blank"] or not flash.is_blank(progress["image"] + first, BLOCK, piece):
+                flash.erase(progress["image"] + first)
         while at < end:
             if copy:
                 n = min(copy, end - at)

@@ -15,7 +15,7 @@ def step(agent):
 
     What is new is written down at the end. Then the next document is wanted, or newer keys, or the image.
     All modules and files are opened from this frame or the next: there the stack has room for it
-    (memory.md).
+    (memory.md). Returns True behind a piece of a signature that is not the last one.
     """
     phase = agent.phase
     try:
@@ -23,7 +23,7 @@ def step(agent):
             from twoslot.trust import rsa
 
             if not rsa.step(agent.seal[0], agent.slice):
-                return
+                return True
         elif phase == PHASE_KEYS:
             from twoslot.trust import keyring
 

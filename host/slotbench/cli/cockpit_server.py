@@ -17,7 +17,7 @@ from slotbench.fleet import EXTRA, is_installed, require_installed
 from slotbench.private import PRIVATE
 from slotbench.project import Project
 from slotbench.release.files import read_bytes, write_atomic
-from slotbench.server import BoardAuthenticator, create_boards_app
+from slotbench.server import BackgroundServer, BoardAuthenticator, create_boards_app
 from slotbench.untrusted import load_json
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from slotbench.fleet.service import FleetService
     from slotbench.release.signer import HeadSigner
 
-__all__ = ["home_assistant_bridge", "kept_fleet", "listening_server", "project_server"]
+__all__ = [
+    "hawkbit_server", "home_assistant_bridge", "kept_fleet", "listening_server", "project_server",
+]
 
 _FIRST: Final = "first"
 _LOGIN_BYTES_MAX: Final = 4096
@@ -44,7 +46,8 @@ def kept_fleet(
     if database is None:
         if is_wanted:
             raise click.UsageError(
-                "--sign and --home-assistant need a database: run it in a project, or give --database URL")
+                "--sign, --home-assistant and --hawkbit need a database: run it in a project, or give "
+                "--database URL")
         return None
     if not is_installed() and not is_wanted:
         click.echo(f"No cockpit, and what boards prove is forgotten when this ends; to have both: {EXTRA}")
@@ -136,6 +139,21 @@ def home_assistant_bridge(
                 "this is no login of a broker", where=str(login_path),
                 cure='write {"user": "...", "password": "..."} into it', exit_code=USAGE) from None
     return HomeAssistantBridge(fleet.database, broker, login, time.time, has_button=has_button)
+
+
+def hawkbit_server(
+    fleet: FleetService, root: Path, place: tuple[str, int], public_url: str | None,
+) -> BackgroundServer:
+    """The server of devices that speak hawkBit's DDI: it listens at `place` from now on.
+
+    Raises BenchError (usage) if it cannot.
+    """
+    from slotbench.fleet.ddi.app import create_ddi
+
+    server = BackgroundServer(
+        create_ddi(fleet.database, root, fleet.recorder.observe, public_url=public_url), *place)
+    click.echo(f"hawkBit's DDI: {public_url or server.url}")
+    return server
 
 
 def _first_login(fleet: FleetService) -> str:

@@ -17,6 +17,10 @@ _VERBS = {
         "token": ("slotbench.cli.fleet_token:token", "Make and take away logins."),
         "webhook": ("slotbench.cli.fleet_webhook:webhook", "Tell programs elsewhere what happens."),
     },
+    "hawkBit": {
+        "hawkbit": ("slotbench.cli.fleet_hawkbit:hawkbit", "Admit devices that speak hawkBit's DDI."),
+        "follow": ("slotbench.cli.fleet_follow:follow", "Publish what a hawkBit server assigns."),
+    },
     "Rollouts": {
         "rollout": ("slotbench.cli.fleet_rollout:rollout", "Offer a release in steps that are watched."),
         "run": ("slotbench.cli.fleet_run:run", "Sign what rollouts need, until Ctrl-C."),

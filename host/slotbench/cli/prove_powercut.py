@@ -10,20 +10,28 @@ from pathlib import Path
 import click
 
 from slotbench.cli.json_output import echo_result, json_option
+from slotbench.cli.vm_option import vm_option
 from slotbench.errors import USAGE, BenchError
+from slotbench.prove.applications.on_micropython import sweep_on_micropython
+from slotbench.prove.applications.proof import ApplicationCut, Ending, find_failure
+from slotbench.prove.applications.sweep import ApplicationFailure, ApplicationPart, sweep_applications
 from slotbench.prove.powercut.runner import BOARDS, CutId, Failure, PowerCutProof, RunResult
 from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.prove.powercut.sweep import SweepPart, SweepPlan, journal_lines, sweep_cuts
 from slotbench.vboard.board import LOADERS, VirtualBoard
 
 _FAILURES_SHOWN = 10
+_ENDINGS = {ending.value: ending for ending in Ending}
+_WITH_APPLICATIONS = "generic_4m"
+"""The flash map that those boards have. No loader has a part in it."""
 
 
 @click.command()
 @click.option(
     "--board", "boards", multiple=True, type=click.Choice(BOARDS), help="Only this flash map.")
 @click.option(
-    "--scenario", "scenarios", multiple=True, type=click.Choice(list(SCENARIOS)), help="Only this part.")
+    "--scenario", "scenarios", multiple=True, type=click.Choice([*SCENARIOS, *_ENDINGS]),
+    help="Only this part.")
 @click.option(
     "--loader", "loaders", multiple=True, type=click.Choice(list(LOADERS)),
     help="What boots the boards; its machine code is slow.  [default: model]")
@@ -49,22 +57,35 @@ _FAILURES_SHOWN = 10
 @click.option(
     "--dump", type=click.Path(file_okay=False, path_type=Path),
     help="Keep flash and journal of the replayed run, or of runs that failed, in this folder.")
+@vm_option
 @json_option
 def powercut(
     boards: tuple[str, ...], scenarios: tuple[str, ...], loaders: tuple[str, ...], torn: float,
     sampled: bool, pairs: int, every: bool, processes: int | None, seed: int, no_merge: bool,
-    replay: str | None, dump: Path | None, as_json: bool,
+    replay: str | None, dump: Path | None, vm: str, as_json: bool,
 ) -> None:
     """Cut power before, in and after every flash operation of an update, on virtual boards.
 
     After each cut the board is started again until it is at rest. At every start it must run a
     signed and verified image. In the end it must run the offered release, or the one before.
+
+    The same for applications, on a real littlefs: at every start a whole program must run, and no
+    file of the user may be lost. With --vm micropython these alone, single cuts of whole boards.
     """
+    if replay and ApplicationCut.is_meant(replay):
+        _replay_application(ApplicationCut.parse(replay), as_json)
+        return
     plain = SweepPlan()
+    on_micropython = vm == "micropython"
+    of_firmware = tuple(name for name in scenarios or SCENARIOS if name in SCENARIOS and not on_micropython)
     plan = SweepPlan(
-        boards or plain.boards, scenarios or plain.scenarios, loaders or plain.loaders, torn,
-        None if every else pairs, True, sampled, processes or plain.processes)
+        boards or plain.boards, of_firmware, loaders or plain.loaders,
+        torn, None if every else pairs, True, sampled, processes or plain.processes)
+    endings = [ending for name, ending in _ENDINGS.items() if not scenarios or name in scenarios]
+    if _WITH_APPLICATIONS not in plan.boards or "model" not in plan.loaders:
+        endings = []
     wanted = CutId.parse(replay) if replay else None
+    programs: list[ApplicationPart] = []
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
         proof = PowerCutProof(
             Path(folder), seed=seed, merge=not no_merge and wanted is None, by_content=sampled)
@@ -74,15 +95,23 @@ def powercut(
             _say(as_json, f"{wanted}: {total.boots} boots")
         else:
             _say(as_json, f"seed {seed}, {plan.processes} processes")
-            parts = sweep_cuts(proof, plan, lambda part: _say(as_json, _row(part)))
+            parts = sweep_cuts(proof, plan, lambda part: _say(as_json, _row(part))) if plan.scenarios else []
             total = RunResult()
             for part in parts:
                 total.add(part.run)
+            if endings and on_micropython:
+                programs = sweep_on_micropython(
+                    Path(folder), endings, sampled=sampled, processes=plan.processes, seed=seed,
+                    on_part=lambda part: _say(as_json, _application_row(part)))
+            elif endings:
+                programs = sweep_applications(
+                    endings, torn=torn, pairs=plan.pairs, sampled=sampled, processes=plan.processes,
+                    seed=seed, on_part=lambda part: _say(as_json, _application_row(part)))
         seconds = time.perf_counter() - begun
         if wanted is None and dump is not None:
             for failure in total.failures:
                 proof.run(failure.id, partial(_keep, dump, failure.id))
-    _conclude(total, parts, seconds, seed, as_json)
+    _conclude(total, parts, programs, seconds, seed, as_json)
 
 
 def _say(as_json: bool, line: str) -> None:
@@ -95,6 +124,23 @@ def _row(part: SweepPart) -> str:
     return (
         f"{part.name:<58}{part.operations:>5} operations {run.cuts:>7,} cuts {run.boots:>7,} boots"
         f" {len(run.failures):>3} failed {part.seconds:>6.1f} s")
+
+
+def _application_row(part: ApplicationPart) -> str:
+    return (
+        f"{f'{_WITH_APPLICATIONS} {part.name}':<58}{part.operations:>5} operations {part.cuts:>7,} cuts"
+        f" {part.boots:>7,} boots {len(part.failures):>3} failed {part.seconds:>6.1f} s")
+
+
+def _replay_application(run: ApplicationCut, as_json: bool) -> None:
+    """Run one again. Raises BenchError: a promise does not hold."""
+    boots, failure = find_failure(run)
+    if as_json:
+        echo_result({"id": str(run), "boots": boots, "failure": failure})
+    else:
+        click.echo(f"{run}: {boots} boots")
+    if failure is not None:
+        raise BenchError("a promise does not hold", where=f"{run}: {failure}")
 
 
 def _keep(folder: Path | None, id: CutId, board: VirtualBoard) -> None:
@@ -111,8 +157,13 @@ def _keep(folder: Path | None, id: CutId, board: VirtualBoard) -> None:
     (folder / f"{name}.txt").write_text(text)
 
 
-def _conclude(total: RunResult, parts: list[SweepPart], seconds: float, seed: int, as_json: bool) -> None:
-    rate = round(total.cuts / seconds, 1) if seconds else 0.0
+def _conclude(
+    total: RunResult, parts: list[SweepPart], programs: list[ApplicationPart], seconds: float, seed: int,
+    as_json: bool,
+) -> None:
+    cuts, boots = (sum(getattr(part, name) for part in programs) for name in ("cuts", "boots"))
+    failures = [failure for part in programs for failure in part.failures]
+    rate = round((total.cuts + cuts) / seconds, 1) if seconds else 0.0
     if as_json:
         echo_result({
             "cuts": total.cuts, "boots": total.boots, "bricks": total.bricks,
@@ -123,24 +174,46 @@ def _conclude(total: RunResult, parts: list[SweepPart], seconds: float, seed: in
                 {"board": part.board, "loader": part.loader, "scenario": part.scenario, "pairs": part.pairs,
                  "operations": part.operations, "cuts": part.run.cuts, "boots": part.run.boots}
                 for part in parts],
-            "failures": [_told(failure) for failure in total.failures]})
+            "failures": [_told(failure) for failure in total.failures],
+            "applications": {
+                "cuts": cuts, "boots": boots,
+                "scenarios": [
+                    {"scenario": part.ending.value, "vm": part.vm, "pairs": part.is_pairs,
+                     "operations": part.operations, "whole": part.whole, "cuts": part.cuts,
+                     "boots": part.boots} for part in programs],
+                "failures": [{"id": str(failure.id), "text": failure.text} for failure in failures]}})
     else:
-        click.echo(
-            f"\n{total.cuts:,} cuts that left {len(total.contents):,} flash contents,"
-            f" {total.boots:,} boots, {total.bricks} bricks, {total.unverified_boots}"
-            f" unverified boots, {len(total.failures)} failures; {seconds:.0f} s, {rate} cuts/s")
+        _say_totals(total, cuts, boots, len(failures), f"{seconds:.0f} s, {rate} cuts/s")
         for failure in total.failures[:_FAILURES_SHOWN]:
-            click.echo(f"{failure.id}\n    {failure.text}")
-            click.echo(
-                f"    repeat it: slotbench prove powercut --seed {seed} --replay {failure.id} --dump DIR")
-    if not total.cuts:
+            _say_failure(failure, seed, " --dump DIR")
+        for of_program in failures[:_FAILURES_SHOWN]:
+            _say_failure(of_program, seed)
+    if not total.cuts + cuts:
         raise BenchError(
             "no power was cut, so nothing is proven", cure="choose another --scenario, --board or --loader",
             exit_code=USAGE)
-    if total.failures:
+    if count := len(total.failures) + len(failures):
         raise BenchError(
-            "a promise does not hold", where=f"{len(total.failures)} of {total.cuts} cuts",
+            "a promise does not hold", where=f"{count} of {total.cuts + cuts} cuts",
             cure="repeat one of them with --replay")
+
+
+def _say_totals(total: RunResult, cuts: int, boots: int, failed: int, pace: str) -> None:
+    click.echo("")
+    if total.cuts:
+        click.echo(
+            f"{total.cuts:,} cuts that left {len(total.contents):,} flash contents,"
+            f" {total.boots:,} boots, {total.bricks} bricks, {total.unverified_boots}"
+            f" unverified boots, {len(total.failures)} failures; {pace}")
+    if cuts:
+        click.echo(
+            f"applications: {cuts:,} cuts, {boots:,} boots, {failed} without a whole program, or with a file"
+            f" of the user lost{'' if total.cuts else f'; {pace}'}")
+
+
+def _say_failure(failure: Failure | ApplicationFailure, seed: int, more: str = "") -> None:
+    click.echo(f"{failure.id}\n    {failure.text}")
+    click.echo(f"    repeat it: slotbench prove powercut --seed {seed} --replay {failure.id}{more}")
 
 
 def _told(failure: Failure) -> dict[str, object]:

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import click
 
-from slotbench.cli.cockpit_server import home_assistant_bridge, kept_fleet, listening_server
+from slotbench.cli.cockpit_server import (
+    hawkbit_server,
+    home_assistant_bridge,
+    kept_fleet,
+    listening_server,
+)
 from slotbench.cli.fleet_database import chosen_database, database_option
 from slotbench.cli.invocation import Invocation
 from slotbench.cli.parameter_types import PATH, listening_at, mqtt_broker, public_url, server_url
@@ -50,6 +55,12 @@ from slotbench.server import BoardAuthenticator, require_published
 @click.option(
     "--home-assistant-install", is_flag=True,
     help="Its install button works: whoever may write to that broker can have a board update now.")
+@click.option(
+    "--hawkbit", "hawkbit_place", type=listening_at, metavar="[HOST:]PORT",
+    help="Where devices that speak hawkBit's DDI ask; without it nowhere.")
+@click.option(
+    "--hawkbit-url", type=public_url, metavar="URL",
+    help="Where a reverse proxy offers that; its X-Forwarded-For is believed then.")
 @click.option("--json-log", is_flag=True, help="Each line of the log is a JSON object.")
 @signer_options
 @database_option
@@ -59,7 +70,8 @@ def serve(
     identities_path: Path | None, cockpit_place: tuple[str, int] | None, cockpit_url: str | None,
     opens: bool, require_identity: bool, url: str | None,
     sign: bool, home_assistant: str | None, home_assistant_login: Path | None,
-    home_assistant_install: bool, json_log: bool,
+    home_assistant_install: bool, hawkbit_place: tuple[str, int] | None, hawkbit_url: str | None,
+    json_log: bool,
     keys_path: Path | None, key_path: Path | None, signer: str | None,
     passphrase_file: Path | None, database: str | None,
 ) -> None:
@@ -86,6 +98,8 @@ def serve(
         raise click.UsageError("give --home-assistant BROKER too")
     if sign and keys_path is None:
         raise click.UsageError("--sign needs --keys FILE: the keys file of the product")
+    if hawkbit_url and hawkbit_place is None:
+        raise click.UsageError("--hawkbit-url needs --hawkbit PORT")
     require_published(chosen)
     boards = None
     if identities_path and (identities_path.exists() or is_given(ctx, "identities_path")):
@@ -93,11 +107,13 @@ def serve(
     key = chosen_signer(keys_path, key_path, signer, passphrase_file, is_required=True) if sign else None
     fleet = kept_fleet(
         chosen, chosen_database(project_of(ctx), database), key=key, keys_path=keys_path,
-        is_wanted=database is not None or sign or home_assistant is not None)
+        is_wanted=database is not None or sign or home_assistant is not None or hawkbit_place is not None)
     if fleet is not None and home_assistant is not None:
         fleet.beside.append(home_assistant_bridge(
             fleet, home_assistant, home_assistant_login, has_button=home_assistant_install))
     site = listening_server(
         chosen, listening_place(project, host, port), project=project, boards=boards, fleet=fleet,
         cockpit_place=cockpit_place, cockpit_url=cockpit_url, opens=opens)
+    if fleet is not None and hawkbit_place is not None:
+        fleet.beside.append(hawkbit_server(fleet, chosen, hawkbit_place, hawkbit_url))
     site.serve()

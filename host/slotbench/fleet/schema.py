@@ -10,8 +10,9 @@ from typing import Final
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
 
 __all__ = [
-    "META", "audit", "boards", "events", "heads", "images", "installs", "leases", "releases", "rollouts",
-    "searched_text", "secrets_kept", "tokens", "webhooks",
+    "META", "asks", "audit", "boards", "ddi_actions", "ddi_targets", "ddi_tokens", "events", "heads",
+    "images", "installs", "leases", "releases", "rollouts", "searched_text", "secrets_kept", "tokens",
+    "webhooks",
 ]
 
 META: Final = MetaData()
@@ -30,6 +31,9 @@ boards = Table(
     Column("running", BigInteger, nullable=False),
     Column("report", Integer, nullable=False),
     Column("report_counter", BigInteger, nullable=False),
+    Column("app_running", BigInteger, nullable=False, server_default="0"),
+    Column("app_report", Integer, nullable=False, server_default="0"),
+    Column("app_report_counter", BigInteger, nullable=False, server_default="0"),
     Column("target", BigInteger, nullable=False, server_default="0"),
     Column("target_at", BigInteger, nullable=False, server_default="0"),
     Column("progress", Integer, nullable=False, server_default="0"),
@@ -43,11 +47,12 @@ boards = Table(
         "device_id"),
     Index("boards_last_seen", "last_seen"),
     Index("boards_report", "report", "product", "channel", "report_counter", "running"),
+    Index("boards_app_report", "app_report"),
     Index("boards_target_at", "target_at"),
 )
 """One row for each board. `searched` is id, name and place in small letters (`searched_text`), `target` the
-counter whose image it fetched last, and `progress` how many bytes of it. What rollouts count is in the
-indexes, so that no board is read for it.
+counter whose image it fetched last, and `progress` how many bytes of it; `app_...` are of its program. What
+rollouts count is in the indexes, so that no board is read for it.
 """
 _IS_AHEAD: Final = boards.c.target > boards.c.running
 Index(
@@ -190,6 +195,19 @@ installs = Table(
 )
 """Boards that somebody asked to list in their channel's head, or with `cancel` to take from it."""
 
+asks = Table(
+    "asks", META,
+    Column("product", _NAME, primary_key=True),
+    Column("channel", _NAME, primary_key=True),
+    Column("digest", _DIGEST, nullable=False),
+    Column("step", _NAME, nullable=False),
+    Column("percent", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("by", _ID, nullable=False),
+    Column("problem", String(200), nullable=False, server_default=""),
+)
+"""What somebody asked of a channel's release in which no rollout is under way."""
+
 leases = Table(
     "leases", META,
     Column("name", _NAME, primary_key=True),
@@ -197,6 +215,45 @@ leases = Table(
     Column("until", BigInteger, nullable=False),
 )
 """Which process runs the rollouts, and until when unless it says so again."""
+
+ddi_tokens = Table(
+    "ddi_tokens", META,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("kind", _NAME, nullable=False),
+    Column("label", _ID, nullable=False),
+    Column("product", _NAME, nullable=False),
+    Column("channel", _NAME, nullable=False),
+    Column("hashed", _DIGEST, nullable=False, unique=True),
+    Column("created", BigInteger, nullable=False),
+    Index("ddi_tokens_label", "kind", "label", unique=True),
+)
+"""What devices that speak hawkBit's DDI show: a token of one device, `label` is its id, or of a gateway."""
+
+ddi_targets = Table(
+    "ddi_targets", META,
+    Column("device_id", _ID, primary_key=True),
+    Column("running", BigInteger, nullable=False, server_default="0"),
+    Column("report", Integer, nullable=False, server_default="0"),
+    Column("report_counter", BigInteger, nullable=False, server_default="0"),
+    Column("attributes", Text, nullable=False, server_default="{}"),
+    Column("attributes_at", BigInteger, nullable=False, server_default="0"),
+    Column("created", BigInteger, nullable=False),
+)
+"""The devices that speak DDI: what they said of themselves, at `attributes_at`; 0 asks for it again."""
+
+ddi_actions = Table(
+    "ddi_actions", META,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("device_id", _ID, nullable=False),
+    Column("digest", _DIGEST, nullable=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("state", _NAME, nullable=False),
+    Column("is_fetched", Boolean, nullable=False, default=False),
+    Column("created", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Index("ddi_actions_device", "device_id", "id"),
+)
+"""One release that was offered to one of them, and how that ended."""
 
 
 def searched_text(device_id: str, name: str, place: str) -> str:

@@ -16,7 +16,7 @@ DEVICE_ID: Final = re.compile(r"[ !#-~]{1,64}")
 _AUTHORIZATION = re.compile(
     r'Twoslot id="([ !#-~]{1,64})"'
     r'(?:, nonce="([0-9a-f]{1,64})", nc=([0-9]{1,9}), report="([0-9]{1,3})/([0-9]{1,10})",'
-    r' running="([0-9]{1,10})", mac="([0-9a-f]{64})")?')
+    r' running="([0-9]{1,10})"(?:, app="([0-9]{1,10})/([0-9]{1,3})/([0-9]{1,10})")?, mac="([0-9a-f]{64})")?')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,8 @@ class IdentityProof:
     """A board's statement about itself, with its MAC (64 hex digits).
 
     `nonce` is the server's challenge and `nc` counts its uses. `report` is the code in the boot journal and
-    `about` the counter it belongs to. `running` is the counter of the running release.
+    `about` the counter it belongs to. `running` is the counter of the running release. `app` is what a board
+    with applications says of them: the counter that runs (0: none), the report of their record, its counter.
     """
 
     nonce: str
@@ -33,10 +34,14 @@ class IdentityProof:
     about: int
     running: int
     mac: str
+    app: tuple[int, int, int] | None = None
 
     def message(self, method: str, host: str, path: str) -> bytes:
         """The bytes that the MAC covers. `host` is the request's Host header."""
-        lines = method, host, path, self.nonce, str(self.nc), f"{self.report}/{self.about}", str(self.running)
+        report = f"{self.report}/{self.about}"
+        lines = [method, host, path, self.nonce, str(self.nc), report, str(self.running)]
+        if self.app is not None:
+            lines.append("/".join(map(str, self.app)))
         return "\n".join(lines).encode()
 
     def matches(self, secret: bytes, method: str, host: str, path: str) -> bool:
@@ -57,8 +62,9 @@ def parse_authorization(header: str) -> tuple[str, IdentityProof | None] | None:
     match = _AUTHORIZATION.fullmatch(header)
     if not match:
         return None
-    device_id, nonce, nc, report, about, running, code = match.groups()
+    device_id, nonce, nc, report, about, running, *app, code = match.groups()
     if nonce is None:
         return device_id, None
     return device_id, IdentityProof(
-        nonce=nonce, nc=int(nc), report=int(report), about=int(about), running=int(running), mac=code)
+        nonce=nonce, nc=int(nc), report=int(report), about=int(about), running=int(running), mac=code,
+        app=(int(app[0]), int(app[1]), int(app[2])) if app[0] is not None else None)

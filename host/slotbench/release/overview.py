@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 
 from slotbench.errors import USAGE, BenchError
-from slotbench.formats.application import ApplicationDocument
 from slotbench.formats.fields import date_words
 from slotbench.formats.head import NO_RELEASE, Head
 from slotbench.formats.keys import Keys
-from slotbench.formats.release import Release
 from slotbench.release import store
-from slotbench.release.applications import trusted_applications
 from slotbench.release.heads import last_head
 from slotbench.release.high_water import HighWater
-from slotbench.release.rollout import trusted_releases, withdrawn_digests
+from slotbench.release.rollout import withdrawn_digests
 from slotbench.release.store import Store
+from slotbench.release.summaries import APPLICATION, RELEASE, Summary, cache_file, summarize
 
 __all__ = ["ListedRelease", "list_releases"]
 
@@ -29,7 +27,7 @@ class ListedRelease:
     """
 
     digest: str
-    release: Release | ApplicationDocument
+    release: Summary
     heads: list[Head] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
     signed_since: dict[str, int] = field(default_factory=dict)
@@ -43,14 +41,14 @@ class ListedRelease:
         said += [f"{channel}: seq {seq} was signed since" for channel, seq in self.signed_since.items()]
         said += [f"withdrawn from {channel}" for channel in self.withdrawn]
         words = "; ".join(said) or f"for {', '.join(self.release.channels)}, not offered"
-        what = "counter" if isinstance(self.release, Release) else "application"
+        what = "counter" if self.release.kind == RELEASE else "application"
         return f"{what} {self.release.counter}  {self.release.version}  {words}"
 
     def fields(self) -> dict[str, object]:
         """The release as fields for machines."""
         return {
-            "kind": "release" if isinstance(self.release, Release) else "application",
-            "digest": self.digest, "counter": self.release.counter, "version": self.release.version,
+            "kind": self.release.kind, "digest": self.digest, "counter": self.release.counter,
+            "version": self.release.version,
             "channels": list(self.release.channels), "heads": [asdict(head) for head in self.heads],
             "withdrawn": self.withdrawn, "signed_since": self.signed_since,
         }
@@ -65,8 +63,7 @@ def list_releases(site: Store, keys: Keys, mark: HighWater) -> list[ListedReleas
     """
     if not site.root.is_dir():
         raise BenchError("no such folder", where=str(site.root), cure="check the path", exit_code=USAGE)
-    known: dict[str, Release | ApplicationDocument] = {
-        **trusted_releases(site, keys), **trusted_applications(site, keys)}
+    known = summarize(site, keys, cache_file(site, keys))
     entries = {digest: ListedRelease(digest, made) for digest, made in known.items()}
     for channel in site.channels(keys.product):
         head = last_head(site, keys, channel)
@@ -88,7 +85,7 @@ def list_releases(site: Store, keys: Keys, mark: HighWater) -> list[ListedReleas
             f"no release of {keys.product} is here", where=str(site.root),
             cure="check the path, or publish one with `slotbench release publish`")
     return sorted(entries.values(), key=lambda entry: (
-        isinstance(entry.release, ApplicationDocument), -entry.release.counter, entry.digest))
+        entry.release.kind == APPLICATION, -entry.release.counter, entry.digest))
 
 
 def _offered(head: Head) -> list[tuple[str, str]]:

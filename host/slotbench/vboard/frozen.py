@@ -47,7 +47,8 @@ PROGRAMS: Final[Mapping[str, str]] = {BOOT: "", MAIN: factory.MAIN}
 def modules_of(marker: Marker) -> Mapping[str, bytes]:
     """The frozen modules of a firmware for a virtual board: empty without a twoslot that can be imported."""
     has_twoslot = twoslot_number(marker.frozen) and marker.does is not Behaviour.NOIMPORT
-    return {**stock(), **twoslot()} if has_twoslot else {}
+    main = {MAIN: PROGRAMS[MAIN].encode()} if MAIN in marker.frozen else {}
+    return {**stock(), **twoslot(), **main} if has_twoslot else main
 
 
 @functools.cache

@@ -101,6 +101,7 @@ class Runtime:
         self.folders: set[str] = set()
         self.where = ["/"]
         self.heap_locks = 0
+        self.is_heap_locked = False
         self.pins: dict[int, int] = {}
         self.watched: dict[int, tuple[int, Callable[[object], object], object]] = {}
         self.streams: list[TcpStream | TcpListener | Datagrams] = []
@@ -259,6 +260,12 @@ class Runtime:
         raise ChipReset(5, us or None)
 
     # Console.
+
+    def print_traceback(self, error: BaseException) -> None:
+        """Print the traceback of what ended the program."""
+        text = self.format_exception(error)
+        self.console(text)
+        self.tell_second_terminal(text)
 
     def greet(self) -> None:
         """The prompt follows main.py."""

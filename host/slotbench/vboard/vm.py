@@ -207,9 +207,7 @@ class CPythonVM:
 
     def print_exception(self, error: BaseException) -> None:
         """Put the traceback of an uncaught exception on the console, as the port does."""
-        text = self.runtime.format_exception(error)
-        self.runtime.console(text)
-        self.runtime.tell_second_terminal(text)
+        self.runtime.print_traceback(error)
 
     def agent(self) -> tuple[int, int, int] | None:
         """State of the device's agent, blocks in place and blocks of the image; None when there is
@@ -309,6 +307,8 @@ class CPythonVM:
         if found is None:
             raise ImportError(f"no module named '{name}'")
         path, folder = found
+        if self.runtime.is_heap_locked:
+            raise MemoryError("memory allocation failed, heap is locked")
         module = self._new_module(name)
         if folder is not None:
             vars(module)["__path__"] = folder

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import event, text
 
 from slotbench.fleet import access_tokens
@@ -16,11 +17,16 @@ from slotbench.fleet.access_tokens import AccessRole, make_token
 from slotbench.fleet.audit_log import Actor
 from slotbench.fleet.cockpit.app import Cockpit, create_cockpit
 from slotbench.fleet.database import FleetDatabase
+from slotbench.fleet.ddi.app import create_ddi
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.schema import META
+from slotbench.formats.head import Head
+from slotbench.release.publish import Rollout, publish_release
+from slotbench.release.rollout import Channel
 from slotbench.release.store import Store
 from support.cockpit import Browser
 from support.commands import MakeRelease
+from support.ddi import DdiDevice, PublishCounter, new_token
 from support.fleet import Queries
 from support.installs import Installs
 from support.postgresql import PostgresqlServer, require
@@ -140,6 +146,36 @@ def browser(new_browser: Callable[[str, AccessRole], Browser]) -> Browser:
 @pytest.fixture
 def viewer(new_browser: Callable[[str, AccessRole], Browser]) -> Browser:
     return new_browser("bert", AccessRole.VIEWER)
+
+
+@pytest.fixture
+def publish(
+    site: Store, ring: KeyRing, make_release: MakeRelease, firmware: bytes, clock: list[float],
+) -> PublishCounter:
+    """Publish a counter, with these fields of its rollout."""
+
+    def publish(counter: int = 7, **rollout: object) -> Head:
+        return publish_release(
+            site, make_release(counter), ring.document, [firmware], ring.load("online"), int(clock[0]),
+            rollout=Rollout(**rollout))  # type: ignore[arg-type]
+
+    return publish
+
+
+@pytest.fixture
+def channel(site: Store, ring: KeyRing) -> Channel:
+    return Channel(site, ring.document, ring.load("online"), "stable")
+
+
+@pytest.fixture
+def ddi(database: FleetDatabase, site: Store, recorder: BoardRecorder, clock: list[float]) -> Flask:
+    """A server for devices that speak hawkBit's DDI."""
+    return create_ddi(database, site.root, recorder.observe, clock=lambda: clock[0])
+
+
+@pytest.fixture
+def device(ddi: Flask, database: FleetDatabase) -> DdiDevice:
+    return DdiDevice(ddi, "press-1", new_token(database, "press-1"))
 
 
 @pytest.fixture

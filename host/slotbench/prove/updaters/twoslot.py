@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,15 +22,23 @@ from slotbench.vboard.micropython import MicroPythonVM
 from slotbench.vboard.micropython.installation import HEAP_BYTES
 from slotbench.vboard.network.base import NoNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
+from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.vm import CPythonVM
 
-__all__ = ["PROGRAM_MAIN", "ApplicationBench"]
+__all__ = ["CRASHING_MAIN", "PROGRAM_MAIN", "USERS", "ApplicationBench"]
 
 PROGRAM_MAIN: Final = (
     b"import start, time, twoslot\nprint('program', start.lamp.VERSION, start.wires.VERSION)\n"
     b"while True:\n    twoslot.tick()\n    time.sleep_ms(1000)\n")
+CRASHING_MAIN: Final = (
+    b"import start, machine\nprint('program', start.lamp.VERSION, start.wires.VERSION)\nmachine.reset()\n")
+USERS: Final[Mapping[str, bytes]] = {"/data/readings": b"21.5\n" * 300, "/wifi.json": b'{"ssid": "home"}'}
+"""Files of the user that no update may touch."""
 _START_MS: Final = 5_000
 _PACKAGE: Final = "/twoslot/"
+_PROGRAMS: Final = re.compile(r"^program (\d) (\d)$", re.MULTILINE)
+_FAILED: Final = (2, 3)
+"""Reports: bad, and unproven."""
 
 
 class _CountedAnswers:
@@ -52,6 +61,7 @@ class ApplicationBench:
         self._testbed = TestBed(folder)
         self._site = _CountedAnswers(self._testbed.app)
         self._newest = 1
+        self._is_good = True
         self._offer(1, program(1))
         board = self._board(HEAP_BYTES, None)
         board.power_on()
@@ -61,12 +71,16 @@ class ApplicationBench:
         self._package = {
             path: data for path, data in self._testbed.board().files.items() if path.startswith(_PACKAGE)}
 
-    def record_update(self, *, in_one_line: bool = False) -> tuple[UpdateRecording, int]:
+    def record_update(
+        self, *, in_one_line: bool = False, crashes: bool = False,
+    ) -> tuple[UpdateRecording, int]:
         """The flash operations of the update to version 2, until it is confirmed, and the bytes that the
-        server sent.
+        server sent. `crashes`: version 2 restarts whenever it starts, until the board runs version 1 again.
         """
         self._newest += 1
-        self._offer(self._newest, program(2, in_one_line=in_one_line))
+        main = CRASHING_MAIN if crashes else PROGRAM_MAIN
+        self._offer(self._newest, program(2, in_one_line=in_one_line), main)
+        self._is_good = not crashes
         board = self._board(HEAP_BYTES, self._settled)
         assert isinstance(board.flash, ReplayableFlash)
         recording = board.flash.begin()
@@ -75,6 +89,29 @@ class ApplicationBench:
         self._run_to(board, self._newest)
         board.power_off()
         return recording, self._site.sent - before
+
+    def bring_to_rest(self, flash: NorFlash) -> int:
+        """Start a board with this flash, and let it update until nothing is left to do; how often it started.
+
+        Raises BenchViolation: a start without a whole program, another end than the one of the recording, or
+        a file of the user that has changed.
+        """
+        board = self._board(HEAP_BYTES, flash)
+        said: list[str] = []
+        board.on_print = said.append
+        board.power_on()
+        came_to_rest = self._run_to(board, self._newest, must=False)
+        board.run(_START_MS)
+        board.power_off()
+        programs = _PROGRAMS.findall("".join(said))
+        if not programs or any(one != other for one, other in programs):
+            raise BenchViolation(f"not each start ran a whole program: {programs}")
+        if not came_to_rest or programs[-1][0] != ("2" if self._is_good else "1"):
+            raise BenchViolation(f"it ends otherwise than without a cut: {programs}")
+        changed = [path for path, data in USERS.items() if board.files.get(path) != data]
+        if changed:
+            raise BenchViolation(f"{changed[0]} is not what the user put there")
+        return len(board.boots)
 
     def settled_board(self) -> tuple[VirtualBoard, UpdateRecording]:
         """A board that runs version 1 without a network, and the recording of its flash from now on."""
@@ -128,14 +165,16 @@ class ApplicationBench:
             if files:
                 given.clear()
                 given.update(files)
+            else:
+                given.update(USERS)
 
         return self._testbed.board(
             WsgiNetwork(self._site), vm=partial(MicroPythonVM, heap=heap), edit=edit,
             flash=ReplayableFlash(source))
 
-    def _offer(self, counter: int, files: Mapping[str, bytes]) -> None:
+    def _offer(self, counter: int, files: Mapping[str, bytes], main: bytes = PROGRAM_MAIN) -> None:
         publisher = self._testbed.publisher
-        bundle = Bundle({"main.py": PROGRAM_MAIN, **files}, 0)
+        bundle = Bundle({"main.py": main, **files}, 0)
         made = build_application(
             bundle, product=PRODUCT, boards=[self._testbed.profile], version=f"{counter}.0.0",
             counter=counter, created=NOW + counter)
@@ -149,6 +188,9 @@ class ApplicationBench:
             found = newest_record(board.files.get(f"/{name}", b"") for name in FILES)
             if found is None or found.active > 1:
                 return False
+            if not self._is_good:
+                return (found.report in _FAILED and found.report_counter == counter
+                        and found.folders[found.active].counter == 1)
             folder = found.folders[found.active]
             return folder.counter == counter and folder.state is FolderState.CONFIRMED
 

@@ -132,9 +132,11 @@ def _micropython(rt: Runtime) -> Mapping[str, Any]:
     def heap_lock() -> None:
         locked[0] += 1
         rt.heap_locks += 1
+        rt.is_heap_locked = True
 
     def heap_unlock() -> int:
         locked[0] -= 1
+        rt.is_heap_locked = locked[0] > 0
         return locked[0]
 
     def schedule(callback: Callable[[object], object], argument: object) -> None:

@@ -1,0 +1,187 @@
+"""`os` and open() of a virtual board on its littlefs: what is cut is what its C code does to the flash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from littlefs import LittleFS, LittleFSError, UserContext, lfs
+
+from slotbench.boards import Region
+from slotbench.formats.littlefs import CACHE_BYTES, PROGRAM_BYTES
+from slotbench.vboard.flash.nor import SECTOR, NorFlash
+from slotbench.vboard.signals import DeviceOSError, PowerCut
+from slotbench.vboard.vm import CPythonVM
+
+__all__ = ["LittleFiles"]
+
+_IO_ERROR: Final = -5
+_KINDS: Final = {FileExistsError: 17, FileNotFoundError: 2, IsADirectoryError: 21}
+"""errno by what the library raises."""
+
+
+class _CutRegion(UserContext):
+    """The region of the filesystem. After a cut every access fails, as littlefs is told."""
+
+    def __init__(self, flash: NorFlash, start: int) -> None:
+        self.flash = flash
+        self.dead = False
+        self._start = start
+
+    def read(self, cfg: object, block: int, off: int, size: int) -> bytearray:
+        """What littlefs reads."""
+        return bytearray(self.flash.read(self._start + block * SECTOR + off, size))
+
+    def prog(self, cfg: object, block: int, off: int, data: bytes) -> int:
+        return self._do(lambda: self.flash.write(self._start + block * SECTOR + off, data, "python"))
+
+    def erase(self, cfg: object, block: int) -> int:
+        return self._do(lambda: self.flash.erase(self._start // SECTOR + block, "python"))
+
+    def sync(self, cfg: object) -> int:
+        return 0
+
+    def _do(self, operation: Callable[[], object]) -> int:
+        if self.dead:
+            return _IO_ERROR
+        try:
+            operation()
+        except PowerCut:
+            self.dead = True
+            return _IO_ERROR
+        return 0
+
+
+class _File:
+    """An open file, as MicroPython has it. One that is not closed is not finished, as after a cut."""
+
+    def __init__(self, owner: LittleFiles, name: str, mode: str) -> None:
+        self._owner, self._fs, self._text = owner, owner.fs.fs, "b" not in mode
+        flags = "r" if "r" in mode else "w"
+        self._file = owner.do(lambda: lfs.file_open(self._fs, name, flags))
+
+    def __enter__(self) -> _File:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.readline, "" if self._text else b"")
+
+    def read(self, size: int = -1) -> Any:
+        data = self._owner.do(lambda: self._read(size))
+        return data.decode() if self._text else data
+
+    def readline(self) -> Any:
+        line = b""
+        while not line.endswith(b"\n"):
+            more = self._owner.do(lambda: self._read(1))
+            if not more:
+                break
+            line += more
+        return line.decode() if self._text else line
+
+    def readinto(self, view: Any) -> int:
+        data = self._owner.do(lambda: self._read(len(view)))
+        view[: len(data)] = data
+        return len(data)
+
+    def write(self, data: Any) -> int:
+        raw = data.encode() if isinstance(data, str) else bytes(data)
+        self._owner.do(lambda: lfs.file_write(self._fs, self._file, raw))
+        return len(data)
+
+    def seek(self, offset: int) -> int:
+        return int(self._owner.do(lambda: lfs.file_seek(self._fs, self._file, offset, 0)))
+
+    def close(self) -> None:
+        if self._file is not None:
+            file, self._file = self._file, None
+            self._owner.do(lambda: lfs.file_close(self._fs, file))
+
+    def _read(self, size: int) -> bytes:
+        if size < 0:
+            size = int(lfs.file_size(self._fs, self._file))
+        return bytes(lfs.file_read(self._fs, self._file, size))
+
+
+class LittleFiles:
+    """`os` and open() of a board, on the littlefs in `region` of its flash. `fresh`: it is made now."""
+
+    def __init__(self, flash: NorFlash, region: Region, *, fresh: bool = False) -> None:
+        self.blocks = _CutRegion(flash, region.start)
+        self._block_count = region.size // SECTOR
+        self.fs = LittleFS(
+            context=self.blocks, block_size=SECTOR, block_count=self._block_count,
+            read_size=PROGRAM_BYTES, prog_size=PROGRAM_BYTES, cache_size=CACHE_BYTES,
+            lookahead_size=PROGRAM_BYTES, mount=False)
+        if fresh:
+            self.fs.format()
+        self.fs.mount()
+
+    def do(self, operation: Callable[[], Any]) -> Any:
+        """Do it. Raises PowerCut, or what the board's program sees."""
+        try:
+            return operation()
+        except LittleFSError as error:
+            if self.blocks.dead:
+                raise PowerCut from None
+            raise DeviceOSError(-error.code) from None
+        except OSError as error:
+            if self.blocks.dead:
+                raise PowerCut from None
+            raise DeviceOSError(error.errno or _KINDS.get(type(error), -_IO_ERROR)) from None
+        finally:
+            if self.blocks.dead:
+                raise PowerCut
+
+    def install(self, vm: CPythonVM) -> None:
+        """Have a VM work on these files. Its package stays in its own."""
+        where = vm.runtime.where
+
+        def full(path: str) -> str:
+            return path if path.startswith("/") else f"{where[0].rstrip('/')}/{path}"
+
+        def stat(path: str) -> tuple[int, ...]:
+            found = self.do(lambda: self.fs.stat(full(path)))
+            return (0x4000 if found.type == 2 else 0x8000, 0, 0, 0, 0, 0, found.size, 0, 0, 0)
+
+        def ilistdir(path: str = "") -> list[tuple[str, int, int, int]]:
+            names = self.do(lambda: self.fs.listdir(full(path)))
+            return [(name, (found := stat(f"{full(path)}/{name}"))[0], 0, found[6]) for name in names]
+
+        def chdir(path: str) -> None:
+            stat(path)
+            where[0] = full(path)
+
+        def statvfs(path: str) -> tuple[int, ...]:
+            free = self._block_count - self.fs.used_block_count
+            return (SECTOR, SECTOR, self._block_count, free, free, 0, 0, 0, 0, 255)
+
+        vars(vm.import_("os")).update(
+            stat=stat, ilistdir=ilistdir, listdir=lambda path="": [entry[0] for entry in ilistdir(path)],
+            chdir=chdir, statvfs=statvfs,
+            remove=lambda path: self.do(lambda: self.fs.remove(full(path))),
+            rmdir=lambda path: self.do(lambda: self.fs.rmdir(full(path))),
+            mkdir=lambda path: self.do(lambda: self.fs.mkdir(full(path))),
+            rename=lambda old, new: self.do(lambda: self.fs.rename(full(old), full(new))))
+        vm._builtins["open"] = lambda path, mode="r": _File(self, full(path), mode)
+
+    def content(self) -> dict[str, bytes]:
+        """All files: path -> content."""
+        found = {}
+        for folder, _, names in self.fs.walk("/"):
+            for name in names:
+                path = f"{folder.rstrip('/')}/{name}"
+                with self.fs.open(path, "rb") as file:
+                    found[path] = file.read()
+        return found
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Write files as a host does."""
+        for path, data in files.items():
+            self.fs.makedirs(path.rpartition("/")[0] or "/", exist_ok=True)
+            with self.fs.open(path, "wb") as file:
+                file.write(data)
