@@ -17,6 +17,7 @@ from slotbench.cli.signer_options import chosen_signer, signer_options
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.head import Head
 from slotbench.interrupts import StoppedByUser
+from slotbench.project import PATCHES_MAX
 from slotbench.release.files import read_bytes
 from slotbench.release.patches import PATCHES_USUAL
 from slotbench.release.publish import Rollout
@@ -44,8 +45,8 @@ _log = logging.getLogger(__name__)
 @click.option(
     "--percent", type=click.IntRange(0, 100), default=100, show_default=True,
     help="Percentage of the boards; 0 for a rollout that you start.")
-@click.option(
-    "--patches", type=click.IntRange(0, 20), default=PATCHES_USUAL, metavar="N",
+@project_option(
+    "--patches", field="patches", type=click.IntRange(0, PATCHES_MAX), default=PATCHES_USUAL, metavar="N",
     help="Have patches from so many releases before it; 0: none.  [default: 3]")
 @click.option("--once", is_flag=True, help="Ask once, and end: for a timer.")
 @signer_options
