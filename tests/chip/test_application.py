@@ -16,6 +16,7 @@ from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from support.chip.bench import any_micropython, need_slirp
+from support.chip.stack import FREE_APPLICATION, WATCHED_TICKS, nested
 
 MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(50)\n"
 PROGRAM = "import lamp\nprint('@slotbench shade', lamp.SHADE)\n" + MAIN
@@ -134,7 +135,9 @@ def test_a_traceback_ends_an_attempt_on_a_chip(core: Path, tmp_path: Path) -> No
 
 
 def test_without_a_loader_a_program_travels_too(core: Path, tmp_path: Path) -> None:
-    """Stock firmware at offset 0, and the package for it: no slots, no journal."""
+    """Stock firmware at offset 0, and the package for it: no slots, no journal. The program has used 2,800 bytes
+    of the stack when it calls tick().
+    """
     image = any_micropython()
     need_slirp()
     with ChipBed(tmp_path, boards.load("d1_mini"), image, seed=3) as bed:
@@ -148,11 +151,12 @@ def test_without_a_loader_a_program_travels_too(core: Path, tmp_path: Path) -> N
         bed.put_files(flash, {
             **own, **{f"/{path}": data for path, data in package_files(has_loader=False).items()},
             "/twoslot_record.py": data_path("device", "twoslot_record.py").read_bytes(),
-            "/app_a/main.py": MAIN.encode(), f"/{FILES[0]}": record.pack()})
+            "/app_a/main.py": nested(FREE_APPLICATION, WATCHED_TICKS).encode(), f"/{FILES[0]}": record.pack()})
         with bed.running(flash) as running:
             running.board.power_on()
             assert running.run_until(confirmed(bed, flash, 2), HALF_AN_HOUR_S), running.console.last_lines(9)
             assert running.console.marks("shade")[-1] == 2
+            assert "@log" not in running.console.text and max(running.console.marks("longest")) <= 600
         files = files_of(bed, flash)
     assert {path: data for path, data in files.items() if path.startswith("/app_b/") and "twoslot." not in path} \
         == {f"/app_b/{path}": data for path, data in bundle.files.items()}

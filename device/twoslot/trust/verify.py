@@ -59,7 +59,8 @@ def step(agent):
                 from twoslot.trust import fields
 
                 if agent.state == STATE_APP:
-                    from twoslot.application import document as application_document
+                    from twoslot import retained
+                    from twoslot.application import requirement, port, document as application_document
 
                     if agent.pushed is None:
                         agent.state = application_document.apply(agent, settings.load())
@@ -69,6 +70,9 @@ def step(agent):
                         agent.state = offer.apply_program(agent, settings.load())
                     return _finish(agent)
                 from twoslot.trust import policy
+
+                if agent.facts["app"]:
+                    from twoslot.application import requirement, offer
 
                 if agent.pushed is None:
                     state = policy.apply(agent, settings.load())
@@ -97,10 +101,10 @@ def step(agent):
         # Only what the next phase needs is in memory. A module that is dropped must not be held either:
         # it holds its constants.
         if agent.phase != PHASE_SUMS:
-            rsa = document = keyring = policy = rotation = offer = application_document = None
+            rsa = document = keyring = policy = rotation = offer = application_document = requirement = None
             drop(
                 "trust.rsa", "trust.document", "trust.keyring", "trust.policy", "trust.rotation",
-                "trust.fields", "settings", "application")
+                "trust.fields", "settings", "application", "retained")
     from twoslot.trust import keyring, rotation
 
     held = agent.keys and agent.keys[0]

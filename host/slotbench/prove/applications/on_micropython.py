@@ -30,7 +30,8 @@ def sweep_on_micropython(
 ) -> list[ApplicationPart]:
     """Cut every operation before it, and inside of it in two ways, and bring the boards to rest.
 
-    An ending by a traceback is left out. `sampled`: one of 20 cuts, drawn. `folder` is for the product. Raises BenchError without a MicroPython VM.
+    An ending by a traceback is left out. `sampled`: one of 20 cuts, drawn. `folder` is for the product.
+    Raises BenchError without a MicroPython VM.
     """
     global _bench
     parts = []

@@ -24,8 +24,8 @@ _PRINTED: Final = 'Traceback (most recent call last):\n  File "main.py", line 1,
 
 
 class Ending(enum.Enum):
-    """How a trial ends: application 2 proves itself, or it crashes in each of its attempts, or a traceback ends
-    each, which the board writes down.
+    """How a trial ends: application 2 proves itself, or it crashes in each of its attempts, or a traceback
+    ends each, which the board writes down.
     """
 
     CONFIRM = "application-confirm"
