@@ -72,8 +72,8 @@ def step(agent):
                 from twoslot.trust import policy
 
                 if agent.facts["app"]:
-                    from twoslot.application import requirement, offer
-
+                    __import__("twoslot.application.requirement")
+                    __import__("twoslot.application.offer")
                 if agent.pushed is None:
                     state = policy.apply(agent, settings.load())
                 else:
@@ -101,7 +101,7 @@ def step(agent):
         # Only what the next phase needs is in memory. A module that is dropped must not be held either:
         # it holds its constants.
         if agent.phase != PHASE_SUMS:
-            rsa = document = keyring = policy = rotation = offer = application_document = requirement = None
+            rsa = document = keyring = policy = rotation = offer = application_document = None
             drop(
                 "trust.rsa", "trust.document", "trust.keyring", "trust.policy", "trust.rotation",
                 "trust.fields", "settings", "application", "retained")

@@ -11,7 +11,7 @@ FREE = 3_300
 FREE_LISTENING = 2_800
 """Likewise, with the push port open."""
 FREE_APPLICATION = 2_800
-"""Likewise, where applications are updated: their stages write files, and littlefs has no check of the stack."""
+"""Likewise, where applications are updated: their stages write files."""
 
 
 WATCHED_TICKS = """\
