@@ -479,3 +479,23 @@ def test_ipv6(published: Store) -> None:
     with BackgroundServer(create_app(published.root), host="::1") as server:
         assert server.url == f"http://[::1]:{server.port}"
         assert exchange(server, f"GET {HEAD} HTTP/1.0\r\n\r\n".encode()).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(("agent", "status"), [
+    ("twoslot/0.1.0 (2SP1 deflate)", 200), ("twoslot/9 (deflate later)", 200), ("twoslot/0.1.0 (2SP1)", 404),
+    ("twoslot/0.1.0 (2SP1 deflated)", 404), ("twoslot", 404), ("curl/8 (deflate)", 404), ("", 404),
+    ("twoslot/1 (" + "x " * 60 + "deflate)", 404),
+])
+def test_where_a_patch_is_missing_the_deflated_image_goes_to_whoever_decodes_it(
+    client: FlaskClient, published: Store, agent: str, status: int,
+) -> None:
+    new, old, other = "a" * 32, "b" * 32, "c" * 32
+    published.write(f"patches/{new}.patch", b"whole")
+    published.write(f"patches/{new}-{other}.patch", b"small")
+    response = client.get(f"/patches/{new}-{old}.patch", headers={"User-Agent": agent})
+    assert response.status_code == status
+    if status == 200:
+        assert response.data == b"whole" and response.headers["Vary"] == "User-Agent"
+    there = client.get(f"/patches/{new}-{other}.patch", headers={"User-Agent": agent})
+    assert there.data == b"small", "what is there is what was asked for"
+    assert client.get(f"/patches/{old}-{new}.patch", headers={"User-Agent": agent}).status_code == 404

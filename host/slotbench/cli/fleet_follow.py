@@ -60,8 +60,9 @@ def follow(
 ) -> None:
     """Ask the hawkBit at URL, as a device would, and publish in SITE what it assigns, until Ctrl-C.
 
-    It assigns a software module with two files: a .release that the offline key signed, and its image. What
-    is not signed by the product's keys is not published, and is reported there as a failure.
+    It assigns a software module with a .release that the offline key signed, and its image; or an archive
+    with these, or with an application. What is not signed by the product's keys is not published, and is
+    reported there as a failure.
 
     Example: slotbench fleet follow https://hawkbit.example.org --id lamps --token hawkbit.token
     """
