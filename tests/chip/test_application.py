@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from slotbench import boards
+from slotbench import boards, data_path
 from slotbench.application.bundle import Bundle, build_bundle
 from slotbench.formats.application_record import FILES, FOLDERS, WHY, ApplicationRecord, Folder, FolderState, newest_record
-from slotbench.prove.chip.bed import NOW, PRODUCT, ChipBed, RunningChip
+from slotbench.prove.chip.bed import NOW, PHY_BLOCK, PRODUCT, ChipBed, RunningChip
 from slotbench.release.applications import build_application
 from slotbench.release.publish import publish_offer
+from slotbench.repl.package import package_files
+from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.littlefs import FlashFiles
-from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from support.chip.bench import any_micropython, need_slirp
 
-MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(50)\n"
+MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(500)\n"
 PROGRAM = "import lamp\nprint('@slotbench shade', lamp.SHADE)\n" + MAIN
 PAGE = "<p>A page of the lamp.</p>\n" * 200
 HALF_AN_HOUR_S = 1800
@@ -129,3 +131,28 @@ def test_a_traceback_ends_an_attempt_on_a_chip(core: Path, tmp_path: Path) -> No
     found = newest_record(files[f"/{name}"] for name in FILES)
     assert found is not None and (found.active, found.bad_counter) == (0, 2)
     assert running.console.text.count("restarting") == 2
+
+
+def test_without_a_loader_a_program_travels_too(core: Path, tmp_path: Path) -> None:
+    """Stock firmware at offset 0, and the package for it: no slots, no journal."""
+    image = any_micropython()
+    need_slirp()
+    with ChipBed(tmp_path, boards.load("d1_mini"), image, seed=3) as bed:
+        bundle = offer(bed, tmp_path, 2)
+        flash = NorFlash(bed.profile.chip_bytes, clock=Clock(), log=False)
+        flash.poke(0, image[:3] + bytes([bed.profile.size_nibble << 4]) + image[4:])
+        flash.poke(bed.profile.visible_bytes - 4 * SECTOR, PHY_BLOCK)
+        record = ApplicationRecord(
+            sequence=2, active=0, folders=(Folder(state=FolderState.CONFIRMED, counter=1), Folder()))
+        own = {path: data for path, data in bed.files(MAIN).items() if not path.startswith("/twoslot/")}
+        bed.put_files(flash, {
+            **own, **{f"/{path}": data for path, data in package_files(has_loader=False).items()},
+            "/twoslot_record.py": data_path("device", "twoslot_record.py").read_bytes(),
+            "/app_a/main.py": MAIN.encode(), f"/{FILES[0]}": record.pack()})
+        with bed.running(flash) as running:
+            running.board.power_on()
+            assert running.run_until(confirmed(bed, flash, 2), HALF_AN_HOUR_S), running.console.last_lines(9)
+            assert running.console.marks("shade")[-1] == 2
+        files = files_of(bed, flash)
+    assert {path: data for path, data in files.items() if path.startswith("/app_b/") and "twoslot." not in path} \
+        == {f"/app_b/{path}": data for path, data in bundle.files.items()}
