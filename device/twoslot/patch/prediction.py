@@ -122,8 +122,8 @@ class OldImage:
                         key += get(key)
                         raw[at - 3], raw[at - 2], raw[at - 1] = key & 255, key >> 8 & 255, key >> 16 & 255
                 at = raw.find(top, at + 1, end)
-        # CALL0 goes to a place relative to its own: two bits of its first byte, and the two behind it. Each of
-        # its four first bytes is found from the last one on: looking at each byte takes six times as long.
+        # CALL0 goes to a place relative to its own: two bits of its first byte, and the two behind it.
+        # Each of its four first bytes is found from the last one on: far faster than a look at each byte.
         if not flags & 2 or end < 3:
             return
         at, end, find = 0, end - 2, raw.find
