@@ -115,7 +115,7 @@ def new(
     where = str(Path(board_name).resolve()) if board_name not in boards.names() else board_name
     vm, why = _vm_for(own.data, board)
     made = BoardFolder.create(folder, where, flash, files, vm=vm)
-    click.echo(f"{folder}: {board.title}, id {made.unique_id.hex()}, {product} {version} in slot A")
+    click.echo(f"{folder}: {board.title}, id {made.unique_id.hex()}, {product} {version}{' in slot A' if board.has_loader else ''}")
     if board.bench_only:
         click.echo(f"{board.name} is {boards.BENCH_ONLY}; twoslot's modules stand in for one.")
     click.echo(f"Its files are in {made.files_path}; changes there take effect at the next power on.")

@@ -22,6 +22,7 @@ from slotbench.mpy.inline import inline
 from slotbench.mpy.parameters import share_parameters
 from slotbench.mpy.privates import share_privates
 from slotbench.mpy.shrink import shrink
+from slotbench.mpy.without_loader import OVERLAY, without_loader
 
 __all__ = ["ABI", "INCOMPATIBLE", "built", "compile_mpy", "compile_package", "inlined", "sources"]
 
@@ -37,9 +38,17 @@ CACHE = "SLOTBENCH_CACHE"
 """Name in the environment: a folder in which compiled packages are kept from one run to the next."""
 
 
-def sources() -> dict[str, bytes]:
-    """Path in the package -> source of its modules ("agent.py", "boot/journal.py")."""
-    root = data_path("device", PACKAGE)
+def sources(*, has_loader: bool = True) -> dict[str, bytes]:
+    """Path in the package -> source of its modules ("agent.py", "boot/journal.py").
+
+    Without a loader: of the package for boards with stock firmware.
+    """
+    modules = _sources_in(PACKAGE)
+    return modules if has_loader else without_loader(modules, _sources_in(OVERLAY))
+
+
+def _sources_in(folder: str) -> dict[str, bytes]:
+    root = data_path("device", folder)
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.py"))}
 
 

@@ -19,6 +19,7 @@ from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.frozen import PROGRAMS, modules_of
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
+from slotbench.vboard.loader.stock import StockStart
 from slotbench.vboard.lx106.machine import LoaderMachine
 from slotbench.vboard.network.base import Network, NoNetwork
 from slotbench.vboard.serial.repl import Repl
@@ -45,8 +46,8 @@ _LOOK_EVERY_MS = 1000
 class VirtualBoard:
     """A board with flash, network and files that outlive its resets; off until `power_on()`.
 
-    `files` maps absolute paths to content. `loader` boots it: the model, or the machine code in its sector 0.
-    `vm` makes what runs its Python at each boot. `on_boot` is called whenever the loader starts a firmware,
+    `files` maps absolute paths to content. `loader` boots it: the model, or the machine code in its sector 0;
+    a board of stock firmware has none. `vm` makes what runs its Python at each boot. `on_boot` is called whenever the loader starts a firmware,
     before any Python runs. `on_print` gets what the board prints. `on_wait` is called whenever the program on
     the board waits. With a `terminal` main.py is followed by the REPL, which calls `on_code` after each piece
     of code it ran. `folders` are those of the filesystem, empty ones included. `on_busy` is that of Runtime.
@@ -81,7 +82,8 @@ class VirtualBoard:
         self.soc = Soc(flash, seed=seed, unique_id=identity, sdk_save_every=sdk_save_every)
         self.soc.power_off()
         self.clock = flash.clock
-        self.loader = loader
+        self.loader: type[LoaderModel | LoaderMachine | StockStart] = (
+            loader if profile.has_loader else StockStart)
         self.on_boot = on_boot
         self.on_print = on_print
         self.on_wait = on_wait

@@ -1,0 +1,65 @@
+"""twoslot as one file, for a filesystem that has no room for a hundred of them.
+
+twoslot.pack: `2SP1`, the number of entries, a zero byte; for each entry two bytes of the SHA-256 of its path
+("/agent.mpy", "/trust" for a folder, "/" for the whole); for each where it begins, as a little-endian u32; then
+the .mpy files behind one another. device/twoslot_pack.py mounts it at /twoslot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Mapping
+from typing import Final
+
+from slotbench import data_path
+from slotbench.errors import BenchError
+from slotbench.mpy import PACKAGE, compile_mpy
+
+__all__ = ["MODULE", "PACK", "pack_files", "pack_package"]
+
+PACK: Final = "twoslot.pack"
+MODULE: Final = "twoslot_pack.mpy"
+"""What mounts it."""
+_MAGIC: Final = b"2SP1"
+_ENTRIES_MAX: Final = 255
+_NAME_BYTES: Final = 2
+
+
+def pack_files(package: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of a board, by path, that has this package (path "twoslot/agent.mpy" -> content) as one.
+
+    Raises BenchError as `pack_package` does, or without mpy-cross.
+    """
+    source = data_path("device", "twoslot_pack.py").read_bytes()
+    inside = {path.removeprefix(PACKAGE): content for path, content in package.items()}
+    return {PACK: pack_package(inside), MODULE: compile_mpy("twoslot_pack", source, 3)}
+
+
+def pack_package(modules: Mapping[str, bytes]) -> bytes:
+    """The pack of these modules (path in it, "/agent.mpy" -> content).
+
+    Raises BenchError: there are too many, or a path that an import looks for would be taken for another one.
+    """
+    folders = {path[:at] for path in modules for at, char in enumerate(path) if char == "/" and at}
+    entries = {"/": b"", **dict.fromkeys(sorted(folders), b""), **modules}
+    names = [_name(path) for path in entries]
+    # What an import looks for before it comes to the module: a folder of this name, and the source.
+    missed = {path.removesuffix(".mpy") for path in modules} | {path[:-3] + "py" for path in modules}
+    missed |= {f"{folder}/__init__.{end}" for folder in folders for end in ("py", "mpy")} | {"/__init__.py"}
+    if len(entries) > _ENTRIES_MAX or len(set(names)) < len(names) or any(
+            _name(path) in names for path in missed - set(entries)):
+        raise BenchError(
+            "two paths have the same short name, or there are more than 255", where=PACK,
+            cure="give one of the modules another name")
+    place = len(_MAGIC) + 2 + (_NAME_BYTES + 4) * len(entries)
+    places = []
+    for content in entries.values():
+        places.append(place)
+        place += len(content)
+    head = _MAGIC + bytes([len(entries), 0]) + b"".join(names)
+    return head + struct.pack(f"<{len(places)}I", *places) + b"".join(entries.values())
+
+
+def _name(path: str) -> bytes:
+    return hashlib.sha256(path.encode()).digest()[:_NAME_BYTES]
