@@ -24,7 +24,11 @@ def write(tmp_path: Path) -> Write:
 
 
 def test_the_boards_that_come_with_the_bench() -> None:
-    assert boards.names() == ["d1_mini", "d1_mini_dev", "generic_4m", "native_1m", "native_512k", "nodemcu"]
+    assert boards.names() == [
+        "d1_mini", "d1_mini_dev", "esp01s_1m", "generic_4m", "generic_4m_stock", "native_1m", "native_512k", "nodemcu",
+        "sonoff_1m"]
+    assert [name for name in boards.names() if not boards.load(name).has_loader] == [
+        "esp01s_1m", "generic_4m_stock", "sonoff_1m"]
 
 
 def test_the_generic_board() -> None:
@@ -231,5 +235,5 @@ def test_the_readme_lists_every_key() -> None:
     text = README.read_text(encoding="utf-8")
     board = boards.load("generic_4m")
 
-    for key in (*board.regions(), "title", "based_on", "layout", "development", "verified_on_hardware"):
+    for key in (*board.regions(), *boards.load("esp01s_1m").regions(), "title", "based_on", "layout", "development", "verified_on_hardware"):
         assert f"`{key}`" in text

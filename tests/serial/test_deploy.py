@@ -262,7 +262,7 @@ def test_a_stock_board_is_set_up_first(
         "deploy", "--port", "/dev/ttyUSB0", "--keys", str(put_keys(tmp_path / "keys") / "lamp.keys"), "--board", "d1_mini",
         "--server", "http://192.168.1.10:8266"])
     assert code == 2 and (
-        "this board has no loader, so it could install no release: /dev/ttyUSB0; slotbench flash --port /dev/ttyUSB0 "
+        "this board has no loader, so it could install no firmware: /dev/ttyUSB0; slotbench flash --port /dev/ttyUSB0 "
         "--from-stock; its firmware and its files stay") in capsys.readouterr().err
 
 

@@ -20,6 +20,7 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.images.bench import is_bench_image
+from slotbench.micropython_vm import vm_cache
 from slotbench.mpy import PACKAGE
 from slotbench.push.client import SECRET_BYTES
 from slotbench.release import documents
@@ -66,7 +67,8 @@ def new(
     """Make a virtual board in the folder DIR.
 
     The board is in the state that `slotbench flash` and `slotbench deploy` leave a real board in.
-    You can edit its files in DIR/files.
+    You can edit its files in DIR/files. A board without the loader has its firmware alone:
+    slotbench deploy puts twoslot there.
 
     Example: slotbench board new lamp1 --keys keys/lamp.keys --server http://127.0.0.1:8266
     """
@@ -101,12 +103,15 @@ def new(
         require_marked(board)
         public, settings["development"] = read_public_part(development_path), True
     files = board_files(settings, pinned)
+    if not board.has_loader:  # as source it finds no room
+        files = {"/main.py": b"import time\nwhile True:\n    time.sleep(1)\n"}
     if own.found.has_twoslot:
         files = {path: data for path, data in files.items() if not path.startswith(f"/{PACKAGE}/")}
-    files["/twoslot.secret"] = json.dumps({"secret": secrets.token_hex(SECRET_BYTES)}).encode()
+    if board.has_loader:
+        files["/twoslot.secret"] = json.dumps({"secret": secrets.token_hex(SECRET_BYTES)}).encode()
     if public is not None:
         files[f"/{ON_BOARD}"] = public
-    if not pinned:
+    if not pinned and board.has_loader:
         del files["/twoslot.keys"], files["/twoslot.keys2"]
     if board.filesystem:
         filesystem = FlashFiles(flash, board.filesystem, first.fs_version or NEWEST_VERSION)
@@ -115,10 +120,16 @@ def new(
     where = str(Path(board_name).resolve()) if board_name not in boards.names() else board_name
     vm, why = _vm_for(own.data, board)
     made = BoardFolder.create(folder, where, flash, files, vm=vm)
-    click.echo(f"{folder}: {board.title}, id {made.unique_id.hex()}, {product} {version}{' in slot A' if board.has_loader else ''}")
+    place = " in slot A" if board.has_loader else ""
+    click.echo(f"{folder}: {board.title}, id {made.unique_id.hex()}, {product} {version}{place}")
     if board.bench_only:
         click.echo(f"{board.name} is {boards.BENCH_ONLY}; twoslot's modules stand in for one.")
     click.echo(f"Its files are in {made.files_path}; changes there take effect at the next power on.")
+    if not board.has_loader:
+        click.echo("It has no twoslot yet. Run it, and put twoslot there from another terminal:")
+        click.echo(f"  slotbench board run {folder} --pty {folder}.tty")
+        click.echo(f"  slotbench deploy --port {folder}.tty --app DIR")
+        return
     if not pinned:
         place = made.files_path / "twoslot.keys"
         click.echo("No keys are pinned: the board accepts no update.")
@@ -128,6 +139,8 @@ def new(
 
 def _vm_for(image: bytes, board: BoardProfile) -> tuple[str, str]:
     """Which VM is to run a board with this firmware, and where that is."""
+    if is_bench_image(image) and not board.has_loader:
+        return "micropython", " (slotbench get-micropython first)" if not vm_cache().exists() else ""
     if is_bench_image(image) or board.bench_only:
         return "cpython", ""
     try:

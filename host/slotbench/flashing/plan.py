@@ -44,8 +44,8 @@ class Firmware:
 def factory_writes(board: BoardProfile, firmware: Firmware) -> list[PlannedWrite]:
     """The writes that make an erased board start `firmware` from slot A as confirmed. Slot B stays empty.
 
-    A board without the loader gets the firmware where the ROM starts it. The loader and the PHY init data are not included. Raises FormatError or BenchError if the image does not
-    fit.
+    A board without the loader gets the firmware where the ROM starts it. The loader and the PHY init data are
+    not included. Raises FormatError or BenchError if the image does not fit.
     """
     slot, data = board.slots[0], firmware.data
     if not board.has_loader:

@@ -1,8 +1,8 @@
 """twoslot as one file, for a filesystem that has no room for a hundred of them.
 
 twoslot.pack: `2SP1`, the number of entries, a zero byte; for each entry two bytes of the SHA-256 of its path
-("/agent.mpy", "/trust" for a folder, "/" for the whole); for each where it begins, as a little-endian u32; then
-the .mpy files behind one another. device/twoslot_pack.py mounts it at /twoslot.
+("/agent.mpy", "/trust" for a folder, "/" for the whole); for each where it begins, as a little-endian u32;
+then the .mpy files behind one another. device/twoslot_pack.py mounts it at /twoslot.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Final
 
 from slotbench import data_path
 from slotbench.errors import BenchError
-from slotbench.mpy import PACKAGE, compile_mpy
+from slotbench.mpy import PACKAGE, compile_mpy, compile_package, sources
 
-__all__ = ["MODULE", "PACK", "pack_files", "pack_package"]
+__all__ = ["MODULE", "PACK", "pack_package", "packed_files"]
 
 PACK: Final = "twoslot.pack"
 MODULE: Final = "twoslot_pack.mpy"
@@ -26,14 +26,16 @@ _ENTRIES_MAX: Final = 255
 _NAME_BYTES: Final = 2
 
 
-def pack_files(package: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of a board, by path, that has this package (path "twoslot/agent.mpy" -> content) as one.
+def packed_files() -> dict[str, bytes]:
+    """The package for stock firmware as one file, and what mounts it, by path.
 
     Raises BenchError as `pack_package` does, or without mpy-cross.
     """
-    source = data_path("device", "twoslot_pack.py").read_bytes()
-    inside = {path.removeprefix(PACKAGE): content for path, content in package.items()}
-    return {PACK: pack_package(inside), MODULE: compile_mpy("twoslot_pack", source, 3)}
+    source = data_path("device", f"{PACKAGE}_pack.py").read_bytes()
+    modules = {
+        f"/{path.removesuffix('.py')}.mpy": content
+        for path, content in compile_package(sources(has_loader=False)).items()}
+    return {PACK: pack_package(modules), MODULE: compile_mpy(f"{PACKAGE}_pack", source, 3)}
 
 
 def pack_package(modules: Mapping[str, bytes]) -> bytes:

@@ -13,8 +13,7 @@ OVERLAY: Final = "twoslot_stock"
 """The folder in device/ whose modules stand in for those of the same path in the package."""
 
 LEFT_OUT: Final = (
-    "image/", "patch/", "boot/decision.py", "boot/page.py", "boot/slots.py", "boot/spare.py",
-    "boot/window_log.py", "filesystem.py", "hook_line.py")
+    "image/", "patch/", "boot/spare.py", "filesystem.py")
 """Modules, and folders of modules, that only a board with slots has a use for."""
 
 _STAYS: Final = ("image/request.py",)

@@ -8,11 +8,8 @@ from typing import Final
 from slotbench import __version__, data_path
 from slotbench.images.frozen import version_module
 from slotbench.mpy import PACKAGE, built, compile_package, sources
-from slotbench.mpy.pack import pack_files
 
-__all__ = [
-    "HOOK", "frozen_files", "hook_file", "hook_version", "mixed_versions", "package_files", "packed_files",
-]
+__all__ = ["HOOK", "frozen_files", "hook_file", "hook_version", "mixed_versions", "package_files"]
 
 HOOK: Final = "twoslot_boot.py"
 """The boot hook: a file of every board, whether twoslot is frozen or not."""
@@ -25,18 +22,10 @@ package("{PACKAGE}")
 """.encode()
 
 
-def package_files(*, has_loader: bool = True) -> dict[str, bytes]:
-    """The package as .mpy files in its folders, by path. Without a loader: that for stock firmware.
-
-    Raises BenchError if there is no mpy-cross.
-    """
-    compiled = compile_package(sources(has_loader=has_loader))
+def package_files() -> dict[str, bytes]:
+    """The package as .mpy files in its folders, by path. Raises BenchError if there is no mpy-cross."""
+    compiled = compile_package(sources())
     return {f"{PACKAGE}/{name.removesuffix('.py')}.mpy": data for name, data in compiled.items()}
-
-
-def packed_files() -> dict[str, bytes]:
-    """The package for stock firmware as one file, and what mounts it, by path. Raises BenchError."""
-    return pack_files(package_files(has_loader=False))
 
 
 def hook_file() -> dict[str, bytes]:

@@ -18,8 +18,9 @@ from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 from slotbench.formats.journal import JournalCell, SlotState
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.images import identify
+from slotbench.mpy.pack import packed_files
 from slotbench.release.publisher import Publisher
-from slotbench.repl.package import packed_files
+from slotbench.repl.first_application import no_application
 from slotbench.server import create_app
 from slotbench.server.background import BackgroundServer
 from slotbench.vboard.chip.board import ChipBoard
@@ -208,7 +209,8 @@ class ChipBed(AbstractContextManager["ChipBed"]):
             del files["/main.py"]
         if not self.profile.has_loader:
             others = {path: data for path, data in files.items() if not path.startswith("/twoslot/")}
-            return {**others, **{f"/{path}": data for path, data in packed_files().items()}}
+            own = {**packed_files(), **no_application()}
+            return for_chip(others) | {f"/{path}": data for path, data in own.items()}
         if self.facts.twoslot and not as_files:
             files = {path: data for path, data in files.items() if not path.startswith("/twoslot/")}
         return for_chip(files)
