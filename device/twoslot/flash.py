@@ -5,7 +5,7 @@ import machine
 from micropython import const
 
 from twoslot import codes
-from twoslot.constants import BLOCK
+from twoslot.constants import BLOCK, PIECE
 from twoslot.errors import FlashError
 
 _CHIP_SIZE = const(0x3FFFC71C)  # flashchip->chip_size in the ROM's data bounds every flash call
@@ -29,6 +29,15 @@ class Flash:
     def erase(self, addr):
         """Erase the sector of 4096 bytes that starts at addr."""
         self._call(esp.flash_erase, addr // BLOCK, None, addr + BLOCK)
+
+    def is_blank(self, addr, n, piece):
+        """True when n bytes, rounded up to 512, read 0xFF. piece: a memoryview of 512 to read them into."""
+        one, other = piece[1:], piece[:-1]
+        for at in range(addr, addr + n, PIECE):
+            self.read(at, piece)
+            if piece[0] != 0xFF or one != other:
+                return False
+        return True
 
     def _call(self, call, place, buf, end):
         # The slots lie above the usual chip_size. It is raised around this one call only: the SDK

@@ -27,6 +27,11 @@ def run(verb, force):
             from twoslot.application import status as application_status
 
             application_status.status(found)
+            application_status = None
+            twoslot.drop("application")
+            from twoslot.application import traceback
+
+            found["app_trace"] = traceback.load()[1]
         return found
     except (TwoslotError, MemoryError) as e:
         opened = None

@@ -33,6 +33,7 @@ from slotbench.release import application_shipping, documents, shipping
 from slotbench.release.application_shipping import ApplicationShipment
 from slotbench.release.files import read_bytes
 from slotbench.release.keys import SigningKey
+from slotbench.release.patches import PATCHES_USUAL
 from slotbench.release.shipping import ReleasePaths, Shipment, Stage
 from slotbench.release.store import Store
 
@@ -90,7 +91,7 @@ class OpenProject:
             planned = shipping.plan_shipment(
                 images, self._paths, product=self.project.product, boards=profiles,
                 channel=self.project.channel, now=int(time.time()), version=version, counter=counter,
-                notes=notes, percent=percent, cohorts=tuple(cohorts))
+                notes=notes, percent=percent, cohorts=tuple(cohorts), patches=self._patches)
             if planned.stage is not Stage.NEW:
                 return planned
             result = reason_for_none(profiles[0], images[0]) if is_tried else Preflight.SKIPPED
@@ -146,7 +147,8 @@ class OpenProject:
     ) -> Head:
         """Publish what is signed in the project's site with its online key; return the channel's head.
 
-        With `application` the firmware of `shipment` and the application are offered together.
+        With `application` the firmware of `shipment` and the application are offered together. Boards can
+        take a firmware as patches from the releases before it: as many as the project says, usually three.
         """
         firmware = shipment if isinstance(shipment, Shipment) else None
         program = application if firmware is not None else shipment
@@ -154,8 +156,14 @@ class OpenProject:
         if shipment.is_done and (application is None or application.is_done):
             assert shipment.last is not None
             return shipment.last
+        if firmware is not None:
+            shipping.add_patches(firmware, self._patches)
         return application_shipping.publish_together(
             firmware, program, self._key(self.project.online_key, passphrase), int(time.time()))
+
+    @property
+    def _patches(self) -> int:
+        return PATCHES_USUAL if self.project.patches is None else self.project.patches
 
     @property
     def _paths(self) -> ReleasePaths:

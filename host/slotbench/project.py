@@ -21,11 +21,13 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats.fields import check_name
 
 __all__ = [
-    "FIELDS", "PROJECT_FILE", "Project", "changed_text", "find_project", "load_project", "project_text",
-    "require_project",
+    "FIELDS", "PATCHES_MAX", "PROJECT_FILE", "Project", "changed_text", "find_project", "load_project",
+    "project_text", "require_project",
 ]
 
 PROJECT_FILE: Final = "slotbench.toml"
+PATCHES_MAX: Final = 20
+"""From so many releases before it a release has patches at most."""
 _BYTES_MAX: Final = 64 * 1024
 _COMMENT_AT: Final = 36
 _SECRET = re.compile(r"pass|secret|token|pwd", re.I)
@@ -49,6 +51,13 @@ def _text(value: str) -> str:
     return value
 
 
+def _patches(value: str) -> str:
+    if not value.isdecimal() or not value.isascii() or int(value) > PATCHES_MAX:
+        raise BenchError(
+            f"it is not a number from 0 to {PATCHES_MAX}", cure='write for example: patches = "3"')
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class _Field:
     """What a field is for people, and the check of its value, which raises BenchError."""
@@ -63,6 +72,7 @@ FIELDS: Final[Mapping[str, _Field]] = {
     "board": _Field("kind of board: see `slotbench init --help`, or a .toml file", _board, True),
     "app": _Field("folder of your program, the one with main.py", _text),
     "channel": _Field("channel of the releases", _name),
+    "patches": _Field("releases before it that a release has patches from", _patches),
     "server": _Field("where boards ask for releases", check_server_url),
     "port": _Field("serial port of the board on this computer", _text),
     "site": _Field("folder that is served", _text),
@@ -78,7 +88,8 @@ FIELDS: Final[Mapping[str, _Field]] = {
 class Project:
     """A project. `path` is its slotbench.toml; all paths are as they are opened from the current folder.
 
-    `board` and `port` are names, or paths as text.
+    `board` and `port` are names, or paths as text. `patches` is from how many releases before it a release
+    has patches, None as usual.
     """
 
     path: Path
@@ -86,6 +97,7 @@ class Project:
     board: str
     app: Path | None
     channel: str
+    patches: int | None
     server: str | None
     port: str | None
     site: Path
@@ -197,7 +209,8 @@ def _project(path: Path, values: Mapping[str, str], lines: Mapping[str, int]) ->
     return Project(
         path=path, product=product, board=str(folder / board) if _is_board_file(board) else board,
         app=folder / values["app"] if "app" in values else None,
-        channel=values.get("channel", "stable"), server=values.get("server"),
+        channel=values.get("channel", "stable"),
+        patches=int(values["patches"]) if "patches" in values else None, server=values.get("server"),
         port=_port_from(folder, port) if port is not None else None,
         site=place("site", "site"), keys=place("keys", f"keys/{product}.keys"),
         offline_key=place("offline_key", "keys/offline.pem"),

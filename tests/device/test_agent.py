@@ -69,7 +69,7 @@ def test_a_whole_update(updater: Updater) -> None:
     assert kinds == ["heads", "releases", "blocks", "images"]
     assert updater.network.connections <= 3, "connections are not kept"
     assert updater.agent.written == BLOCKS and updater.image_bytes() <= len(IMAGE) + HEADERS
-    assert updater.erased_blocks() == list(range(BLOCKS)), "a sector was erased twice"
+    assert updater.written_blocks() == list(range(BLOCKS)), "a sector was erased twice"
 
 
 def test_progress_counts_blocks_once_they_are_in_place(updater: Updater) -> None:
@@ -93,7 +93,7 @@ def test_blocks_that_are_in_place_are_neither_fetched_nor_erased(updater: Update
     assert updater.run() == DONE
 
     check_done(updater)
-    assert updater.erased_blocks() == [2, 3, 9]
+    assert updater.written_blocks() == [2, 3, 9]
     assert [request.range for request in updater.images()] == ["bytes=8192-16383", "bytes=36864-40959"]
     assert updater.image_bytes() <= 3 * SECTOR + 2 * HEADERS
 
@@ -103,7 +103,7 @@ def test_an_image_that_is_there_already_is_not_fetched(updater: Updater) -> None
 
     assert updater.run() == DONE
     check_done(updater)
-    assert updater.images() == [] and updater.erased_blocks() == []
+    assert updater.images() == [] and updater.written_blocks() == []
 
 
 # Lost connections.
@@ -127,7 +127,7 @@ def test_a_lost_connection_costs_at_most_one_block(
 
         check_done(updater)
         assert board.network.connections == 4, "the connection was not lost, or too many were made"
-        assert updater.erased_blocks() == list(range(BLOCKS)), "a right block was written again"
+        assert updater.written_blocks() == list(range(BLOCKS)), "a right block was written again"
         assert updater.agent.written == BLOCKS
         if kind == "ranges":
             fetched = updater.image_bytes()
@@ -169,7 +169,7 @@ def test_after_eight_losses_without_a_block_the_ninth_ends_the_attempt(updater: 
     updater.board.flash.reset_counters()
 
     assert updater.run() == DONE
-    assert updater.erased_blocks() == list(range(5, BLOCKS))
+    assert updater.written_blocks() == list(range(5, BLOCKS))
 
 
 @pytest.mark.parametrize("lost_after", [0, 10, 500, 985 + 10, 985 + 1200])
@@ -205,7 +205,7 @@ def test_blocks_from_before_a_power_cut_are_found_and_kept(updater: Updater) -> 
     again = Updater(updater.board, updater.board.start())
     assert again.run() == DONE
     check_done(again)
-    assert again.erased_blocks() == list(range(2, BLOCKS)), "at most the block that was cut is written again"
+    assert again.written_blocks() == list(range(2, BLOCKS)), "at most the block that was cut is written again"
 
 
 # A server or an image that is wrong.
@@ -219,7 +219,7 @@ def test_a_server_without_ranges_is_good_enough(updater: Updater, site: Site) ->
 
     assert updater.run() == DONE
     check_done(updater)
-    assert updater.erased_blocks() == [1, 2, 12]
+    assert updater.written_blocks() == [1, 2, 12]
     assert len(updater.images()) == 1
 
 
@@ -316,7 +316,7 @@ def test_a_bit_that_fell_after_writing_is_fetched_again(updater: Updater, place:
 
     assert updater.go_on() == DONE
     check_done(updater)
-    assert updater.erased_blocks() == [place // SECTOR]
+    assert updater.written_blocks() == [place // SECTOR]
     assert updater.image_bytes() <= len(IMAGE) + SECTOR + 2 * HEADERS
 
 

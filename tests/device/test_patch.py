@@ -81,7 +81,7 @@ def test_a_patch_makes_the_image(updater: Updater, site: Site) -> None:
     assert paths(updater) == [f"/patches/{path.name}"]
     received = sum(request.received for request in updater.network.requests if "patches" in request.path)
     assert path.stat().st_size <= received <= path.stat().st_size + HEADERS < len(NEW) // 20
-    assert sorted(updater.erased_blocks()) == list(range(BLOCKS)), "a block was written twice, or not at all"
+    assert sorted(updater.written_blocks()) == list(range(BLOCKS)), "a block was written twice, or not at all"
     assert updater.agent.written == BLOCKS and log(updater) == []
 
 
@@ -132,7 +132,7 @@ def test_few_missing_blocks_are_fetched_rather_than_a_longer_patch(updater: Upda
     assert updater.run() == DONE
 
     check_done(updater)
-    assert updater.erased_blocks() == [BLOCKS - 1]
+    assert updater.written_blocks() == [BLOCKS - 1]
     assert [path.split("/")[1] for path in paths(updater)] == ["patches", "patches", "images"]
 
 
@@ -143,7 +143,7 @@ def test_blocks_in_place_are_not_written_again(updater: Updater) -> None:
     assert updater.run() == DONE
 
     check_done(updater)
-    assert not set(updater.erased_blocks()) & set(range(3, BLOCKS, 2)) and len(paths(updater)) == 1
+    assert not set(updater.written_blocks()) & set(range(3, BLOCKS, 2)) and len(paths(updater)) == 1
 
 
 @pytest.mark.parametrize("errno", [104, None], ids=["reset", "closed"])
@@ -162,7 +162,7 @@ def test_a_lost_connection_costs_the_patch_once_more(
 
         check_done(updater)
         assert paths(updater) == 2 * [f"/patches/{patch_path(site).name}"]
-        assert sorted(updater.erased_blocks()) == list(range(BLOCKS)), "a right block was written again"
+        assert sorted(updater.written_blocks()) == list(range(BLOCKS)), "a right block was written again"
 
 
 def test_a_patch_that_never_comes_is_given_up(updater: Updater) -> None:
@@ -201,7 +201,7 @@ def test_a_cut_of_power_costs_one_block(make_board: Callable[..., DeviceBoard], 
         assert again.run() == DONE
 
         check_done(again)
-        assert len(again.erased_blocks()) == BLOCKS - done
+        assert len(again.written_blocks()) == BLOCKS - done
 
 
 # Patches that are damaged or hostile.
@@ -223,7 +223,7 @@ def test_a_damaged_patch_is_given_up_at_once(make_board: Callable[..., DeviceBoa
         check_done(updater)
         asked = paths(updater)
         assert asked.count(f"/patches/{path.name}") == 1, "a patch of no use was asked for again"
-        assert len(updater.erased_blocks()) <= BLOCKS + 1, "more than the block that went wrong was erased"
+        assert len(updater.written_blocks()) <= BLOCKS + 1, "more than the block that went wrong was erased"
         given_up = [code for code, _ in log(updater)]
         assert given_up == ([50] if asked[-1].startswith("/images/") else []), f"byte {place}"
 
@@ -237,4 +237,4 @@ def test_a_cut_patch_is_given_up(make_board: Callable[..., DeviceBoard], site: S
     assert updater.run() == DONE
 
     check_done(updater)
-    assert len(updater.erased_blocks()) <= BLOCKS + 1
+    assert len(updater.written_blocks()) <= BLOCKS + 1

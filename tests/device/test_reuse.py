@@ -49,7 +49,7 @@ def test_equal_blocks_are_copied_and_the_others_fetched(updater: Updater) -> Non
 
     assert updater.slot() == IMAGE
     assert fetched(updater) == ["bytes=12288-28671", f"bytes=32768-{LAST * SECTOR - 1}"]
-    assert updater.erased_blocks() == [*SAME, *(number for number in range(BLOCKS) if number not in SAME)]
+    assert updater.written_blocks() == [*SAME, *(number for number in range(BLOCKS) if number not in SAME)]
     assert updater.agent.written == BLOCKS
     check_running_untouched(updater)
 
@@ -61,7 +61,7 @@ def test_a_block_that_is_not_what_the_running_table_says_is_fetched(updater: Upd
 
     assert updater.slot() == IMAGE
     assert fetched(updater) == [f"bytes=12288-{LAST * SECTOR - 1}"]
-    assert updater.erased_blocks().count(7) == 1, "a wrong block was written"
+    assert updater.written_blocks().count(7) == 1, "a wrong block was written"
 
 
 @pytest.mark.parametrize("table", [b"\xff" * SECTOR, bytes(SECTOR), blocks.table_sector(blocks.block_table(IMAGE))],
@@ -72,7 +72,7 @@ def test_a_running_table_that_lies_costs_nothing_but_the_copies(updater: Updater
     assert updater.run() == DONE
 
     assert updater.slot() == IMAGE
-    assert sorted(updater.erased_blocks()) == list(range(BLOCKS))
+    assert sorted(updater.written_blocks()) == list(range(BLOCKS))
 
 
 def test_blocks_that_the_spare_slot_has_are_not_copied(updater: Updater) -> None:
@@ -80,7 +80,7 @@ def test_blocks_that_the_spare_slot_has_are_not_copied(updater: Updater) -> None
 
     assert updater.run() == DONE
 
-    assert updater.slot() == IMAGE and updater.erased_blocks()[0] == 2
+    assert updater.slot() == IMAGE and updater.written_blocks()[0] == 2
 
 
 def test_nothing_is_fetched_when_the_two_slots_hold_all_of_it(updater: Updater) -> None:
@@ -90,4 +90,4 @@ def test_nothing_is_fetched_when_the_two_slots_hold_all_of_it(updater: Updater) 
     assert updater.run() == DONE
 
     assert updater.slot() == IMAGE and fetched(updater) == []
-    assert updater.erased_blocks() == list(SAME)
+    assert updater.written_blocks() == list(SAME)

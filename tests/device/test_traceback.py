@@ -166,7 +166,7 @@ def test_status_shows_it_until_the_next_trial(board: DeviceBoard) -> None:
     shown = vm.eval("__import__('twoslot').status()['app_trace']")
     assert shown.endswith("ZeroDivisionError: division by zero")
 
-    trial = vm.import_("twoslot.application.traceback")
+    trial = vm.import_("twoslot.application.trial")
     trial.forget()
     trial.forget()
     assert vm.eval("__import__('twoslot').status()['app_trace']") is None

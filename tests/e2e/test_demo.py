@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
 import pytest
 
 from slotbench import cli
+from slotbench.demo import program as demo_program
 from slotbench.demo import update as demo_story
 from slotbench.vboard import firmware
+from slotbench.vboard.factory import MAIN
 from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.vms import VMS
 from support.micropython_images import micropython_image
@@ -17,10 +20,14 @@ from support.micropython_images import micropython_image
 
 @pytest.mark.parametrize("vm", VMS)
 def test_the_whole_story(
-    vm: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    vm: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> None:
     if vm == "micropython":
         request.getfixturevalue("micropython")
+        # Each turn asks the host seven times: in hours that is half a million times.
+        slow = MAIN.replace("(100)", "(5000)")
+        monkeypatch.setattr(demo_program, "_MAIN", demo_program._MAIN.replace(b"(1000)", b"(5000)"))
+        monkeypatch.setattr(demo_story, "board_files", functools.partial(demo_story.board_files, main=slow))
     assert cli.run(["demo", "--fast", "--vm", vm, "--keep", str(tmp_path)]) == 0
     told = capsys.readouterr().out
     for sentence in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from slotbench.errors import BenchError
 from slotbench.formats.release import DEVELOPMENT
 from slotbench.formats.rtc import BootReason
-from slotbench.prove.push import PushTestBed, PushThread, run
+from slotbench.prove.push import PushTestBed, PushThread, measure_push, run
 from slotbench.push.client import PORT, PushClient
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.network.loopback import LoopbackNetwork
@@ -57,7 +58,6 @@ def test_a_push_that_lost_power_goes_on(desk: PushTestBed) -> None:
     first.stop()
     first.join()
     assert first.error is not None and "lost" in str(first.error)
-    board.network.accept_wait_s = 30.0  # type: ignore[attr-defined]
     again = run(desk, board, 5)
     assert again.error is None and again.parts is not None
     assert again.parts.bytes <= SIZE - 8 * 4096, "blocks in place are not sent again"
@@ -73,6 +73,18 @@ def test_both_vms_leave_the_same_flash(micropython: None, tmp_path: Path) -> Non
         board.power_off()
         left[name] = outside_files(board), board.flash.operations
     assert left["cpython"] == left["micropython"]
+
+
+def test_each_push_takes_the_same_time(tmp_path: Path) -> None:
+    """However this computer divides its own between the board and the client."""
+    usual, found = sys.getswitchinterval(), []
+    try:
+        for number, seconds in enumerate((1e-6, 0.5)):
+            sys.setswitchinterval(seconds)
+            found.append(measure_push(tmp_path / str(number), size=SIZE, key=key()))
+    finally:
+        sys.setswitchinterval(usual)
+    assert found[0] == found[1]
 
 
 def test_a_client_with_a_wrong_secret_is_refused_with_its_code(desk: PushTestBed) -> None:

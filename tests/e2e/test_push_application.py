@@ -44,7 +44,6 @@ def desk(tmp_path: Path, vm: Callable[..., DeviceVM]) -> PushTestBed:
 def test_a_pushed_program_answers_and_then_one_changed_file_of_it(desk: PushTestBed) -> None:
     board = desk.board()
     for number, files in ((5, FILES), (6, {**FILES, "lamp.py": b"SHADE = 2\n"})):
-        board.network.accept_wait_s = 30.0  # type: ignore[attr-defined]
         client = ProgramPush(desk, board, number, files)
         client.start()
         if number == 5:

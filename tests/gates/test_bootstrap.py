@@ -17,11 +17,13 @@ from gates.bare import copy_tree, make_venv
 
 # pip reads the 0 as: no isolation.
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "TWOSLOT_NO_APT": "1"}
+NO_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""Loading what is installed for pytest takes longer than the tests here."""
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    return copy_tree(tmp_path / "two slot")
+    return copy_tree(tmp_path / "two slot", compiled=True)
 
 
 def start(tree: Path, *command: str | Path, **env: str) -> subprocess.Popen[str]:
@@ -87,14 +89,14 @@ def require_made_anew(tree: Path) -> None:
 def require_arguments_reach_pytest(tree: Path) -> None:
     """From any folder."""
     one = ("tests/gates/test_lists.py", "-k", "lists_are_the_tree")
-    code, out, err = run(tree, tree / "tools" / "test", *one)
+    code, out, err = run(tree, tree / "tools" / "test", *one, **NO_PLUGINS)
     assert code == 0, out + err
     assert "1 passed" in out
     assert "lint " not in out
     assert "set-up" in err.splitlines()[-2] and "tests" in err.splitlines()[-2]
     assert re.fullmatch(r"test: CPU \d+ s", err.splitlines()[-1])
 
-    code, _, _ = run(tree, tree / "tools" / "test", "tests/gates/test_lists.py", "-k", "no_such_test")
+    code, _, _ = run(tree, tree / "tools" / "test", "tests/gates/test_lists.py", "-k", "no_such_test", **NO_PLUGINS)
     assert code == 5
 
 
@@ -188,6 +190,8 @@ def run_small_tests(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) ->
     (folder / "pytest.ini").write_text("[pytest]\naddopts = -q --tb=no\n")
     monkeypatch.setattr(bootstrap, "ROOT", folder)
     monkeypatch.setattr(bootstrap, "PYTHON", sys.executable)
+    for name, value in NO_PLUGINS.items():
+        monkeypatch.setenv(name, value)
     parts = bootstrap._Parts()
     first = parts.run("tests", [sys.executable, "-m", "pytest"], cwd=folder)
     return bootstrap._try_again(parts, first)

@@ -40,6 +40,23 @@ def test_a_firmware_is_built_signed_and_published(project: slotbench.OpenProject
     assert project.publish(again) == head
 
 
+@pytest.mark.parametrize(("line", "count"), [("", 1), ('patches = "0"\n', 0)])
+def test_a_second_firmware_has_patches_as_the_project_says(
+    line: str, count: int, project: slotbench.OpenProject, tmp_path: Path,
+) -> None:
+    with (tmp_path / PROJECT_FILE).open("a") as file:
+        file.write(line)
+    project = slotbench.open_project()
+    for banner in ("v1.25.0", "v1.26.0"):
+        (tmp_path / "firmware.bin").write_bytes(make_firmware(96 * 1024, banner=banner))
+        shipment = project.build("firmware.bin")
+        project.sign(shipment, "secret")
+        project.publish(shipment)
+        assert all(("patch" in image.encodings) == bool(count) for image in shipment.release.images.values())
+    patches = [path.name for path in (tmp_path / "site").glob("patches/*.patch")]
+    assert sum("-" in name for name in patches) == count
+
+
 def test_a_program_is_published_alone_and_with_a_firmware(project: slotbench.OpenProject, tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "main.py").write_text("import twoslot\n")

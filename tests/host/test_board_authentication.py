@@ -68,6 +68,19 @@ def test_a_board_with_its_secret_is_served(serving: Serving) -> None:
         "lamp-7": {"running": 6, "report": "confirmed", "report_counter": 5, "seen": NOW}}
 
 
+def test_what_a_board_says_of_its_program_is_proved_too(serving: Serving) -> None:
+    client, boards = serving()
+    seen: list[tuple[int, int, int] | None] = []
+    boards.observer = lambda request: seen.append(request.app)
+    board = BoardClient(client)
+    board.get()
+    board.get(app=(3, 2, 4))
+    forged = board.proof(nc=2, app=(3, 2, 4)).replace('app="3/2/4"', 'app="4/1/4"')
+    assert board.send(HEAD, forged).status_code == 403
+    board.get(nc=3)
+    assert seen == [(3, 2, 4), None]
+
+
 def test_a_replayed_request_is_rejected(serving: Serving) -> None:
     client, boards = serving()
     board = BoardClient(client)

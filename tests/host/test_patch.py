@@ -7,6 +7,7 @@ import zlib
 
 import pytest
 
+from golden.patches import packed_numbers
 from slotbench.formats import FormatError
 from slotbench.formats.patch import HEADER_BYTES, PatchHeader, apply_patch
 from slotbench.patch import make_patch, pack_image
@@ -19,24 +20,10 @@ def bytes_of(seed: int, length: int) -> bytes:
     return random.Random(seed).randbytes(length)
 
 
-def stream(*numbers: int | bytes) -> bytes:
-    """Numbers as a patch has them, and bytes as they are."""
-    made = bytearray()
-    for number in numbers:
-        if isinstance(number, bytes):
-            made += number
-            continue
-        while number > 0x7F:
-            made.append(number & 0x7F | 0x80)
-            number >>= 7
-        made.append(number)
-    return bytes(made)
-
-
 def pack(old_length: int, new_length: int, *numbers: int | bytes, bits: int = 10) -> bytes:
     """A patch of any content."""
     deflater = zlib.compressobj(9, zlib.DEFLATED, -bits, 9)
-    packed = deflater.compress(stream(*numbers)) + deflater.flush()
+    packed = deflater.compress(packed_numbers(*numbers)) + deflater.flush()
     return PatchHeader(bits, old_length, new_length).pack() + packed
 
 

@@ -42,7 +42,7 @@ def test_what_is_not_in_the_file_has_its_usual_place(tmp_path: Path) -> None:
     found = load_project(write(tmp_path, LEAST))
     assert found == Project(
         path=tmp_path / PROJECT_FILE, product="lamp", board="d1_mini", app=None, channel="stable",
-        server=None, port=None,
+        patches=None, server=None, port=None,
         site=tmp_path / "site", keys=tmp_path / "keys" / "lamp.keys",
         offline_key=tmp_path / "keys" / "offline.pem", online_key=tmp_path / "keys" / "online.pem",
         identities=None, lines={"product": 1, "board": 2})
@@ -69,6 +69,10 @@ def test_without_one_the_cure_is_said(tmp_path: Path, monkeypatch: pytest.Monkey
         require_project()
 
 
+def test_patches_are_a_number(tmp_path: Path) -> None:
+    assert load_project(write(tmp_path, f'{LEAST}patches = "0"\n')).patches == 0
+
+
 @pytest.mark.parametrize("port", ["/dev/ttyUSB0", "COM3", "com12", "socket://10.0.0.5:4000", "rfc2217://box:4000"])
 def test_a_port_that_is_no_relative_path_stays(tmp_path: Path, port: str) -> None:
     assert load_project(write(tmp_path, f'{LEAST}port = "{port}"\n')).port == port
@@ -92,6 +96,9 @@ def test_a_board_may_be_a_file_of_the_project(tmp_path: Path) -> None:
     ('server = "https://a"', "a board speaks plain HTTP", "give it as http://"),
     ('server = "192.168.1.10"', "has no scheme", "give it as http://"),
     ('site = ""', "site: it is empty", "remove the line"),
+    ('patches = "21"', "patches: it is not a number from 0 to 20", 'patches = "3"'),
+    ('patches = "some"', "patches: it is not a number from 0 to 20", 'patches = "3"'),
+    ("patches = 3", "patches is not a text", 'in quotes: patches = "3"'),
     ('port = "a\\u0007"', "port: it is empty, or has control characters", "remove the line"),
     ('keys = "C:\\Users\\me"', "this line is not TOML", "with / in paths"),
     ("site = site", "this line is not TOML", 'NAME = "VALUE"'),
@@ -142,7 +149,7 @@ def test_a_file_that_somebody_left_in_an_open_folder_is_not_believed(
 TEXTS = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=12)
 NAMES = st.from_regex(r"[a-z0-9_][a-z0-9_-]{0,9}", fullmatch=True)
 VALUES = st.fixed_dictionaries({"product": NAMES, "board": NAMES}, optional={
-    "channel": NAMES, "server": st.just("http://10.0.0.5:80"), "port": TEXTS,
+    "channel": NAMES, "patches": st.just("5"), "server": st.just("http://10.0.0.5:80"), "port": TEXTS,
     "site": TEXTS, "keys": TEXTS, "offline_key": TEXTS, "online_key": TEXTS, "identities": TEXTS})
 
 
@@ -164,8 +171,8 @@ def test_what_init_writes_is_what_is_read(tmp_path_factory: pytest.TempPathFacto
 def test_a_changed_field_changes_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, values: dict[str, str], name: str, value: str,
 ) -> None:
-    if name in ("product", "board", "channel", "server"):
-        value = values.get(name, {"server": "http://a"}.get(name, "a"))
+    if name in ("product", "board", "channel", "patches", "server"):
+        value = values.get(name, {"patches": "7", "server": "http://a"}.get(name, "a"))
     path = write(tmp_path_factory.getbasetemp(), project_text(values))
     before = load_project(path)
     path.write_text(changed_text(before, name, value))

@@ -31,17 +31,18 @@ class BoardClient:
 
     def proof(
         self, path: str = HEAD, *, nc: int | None = None, running: int = 5, report: str = "1/5",
-        told: int | None = None, method: str = "GET", host: str = HOST,
+        told: int | None = None, method: str = "GET", host: str = HOST, app: tuple[int, int, int] | None = None,
     ) -> str:
         """The Authorization header. `told` is the running counter it states, if not the one it proves."""
         nc = nc or self.nc
         code, about = report.split("/")
         proof = identity.IdentityProof(
-            nonce=self.nonce, nc=nc, report=int(code), about=int(about), running=running, mac="")
+            nonce=self.nonce, nc=nc, report=int(code), about=int(about), running=running, mac="", app=app)
+        said = f'app="{app[0]}/{app[1]}/{app[2]}", ' if app else ""
         mac = identity.compute_mac(self.secret, proof.message(method, host, path))
         return (
             f'Twoslot id="{self.device_id}", nonce="{self.nonce}", nc={nc}, report="{report}", '
-            f'running="{told or running}", mac="{mac}"')
+            f'running="{told or running}", {said}mac="{mac}"')
 
     def send(self, path: str, header: str, **headers: str) -> TestResponse:
         response = self.client.get(path, headers={"Authorization": header, **headers})

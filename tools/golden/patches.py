@@ -43,7 +43,7 @@ def _right(old: bytes, new: bytes) -> Iterator[tuple[str, bytes]]:
 def _hostile(old: bytes, new: bytes) -> Iterator[tuple[str, bytes]]:
     header = PatchHeader(10, len(old), len(new))
     packed = header.pack()
-    some = _stored(_stream(0, 0, 0, 5, b"image"))
+    some = _stored(packed_numbers(0, 0, 0, 5, b"image"))
     yield "another_magic", b"2SP0" + packed[4:] + some
     yield "window_too_large", packed[:4] + b"\x0d" + packed[5:] + some
     yield "another_old_image", PatchHeader(10, len(old) - 1, len(new)).pack() + some
@@ -69,10 +69,10 @@ def _hostile(old: bytes, new: bytes) -> Iterator[tuple[str, bytes]]:
         ("edit_over_the_end_of_a_block", (0, 0, 5000, 0, 0, 1, 4095 << 2 | 1, b"\1\1")),
         ("cut", (0, 0, 10, 0, 0, 0)),
     ):
-        yield name, packed + _stored(_stream(*numbers))
+        yield name, packed + _stored(packed_numbers(*numbers))
 
 
-def _stream(*numbers: int | bytes) -> bytes:
+def packed_numbers(*numbers: int | bytes) -> bytes:
     """Numbers as a patch has them, and bytes as they are."""
     made = bytearray()
     for number in numbers:

@@ -1,5 +1,5 @@
 # What twoslot.status() shows of the applications.
-from twoslot.application import record as records, decision, port, traceback
+from twoslot.application import record as records, decision, port
 from twoslot.application.port import is_present
 from twoslot.constants import (
     APP_ACTIVE, APP_BAD, APP_COUNTER, APP_DATA_LEAST, APP_FIRMWARE, APP_FLOOR, APP_FOLDERS, APP_OUTSIDE,
@@ -32,7 +32,6 @@ def status(found):
         except OSError:
             pass
     found["app_bad"], found["app_report"] = record[APP_BAD], record[APP_REPORT]
-    found["app_trace"] = traceback.load()[1]
     return found
 
 

@@ -98,13 +98,5 @@ def load(record=None):
         return 0, None
 
 
-def forget():
-    """Forget it: another trial begins, or one ended well."""
-    try:
-        os.remove(WHY_FILE)
-    except OSError:
-        pass
-
-
 def _name(record):
     return b"%d %d" % (record[APP_COUNTER + record[APP_ACTIVE]], record[APP_ATTEMPTS])

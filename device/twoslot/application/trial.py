@@ -1,13 +1,15 @@
 # The trial of an application: what confirms it, and the way back by hand. Loaded for one of them.
+import os
+
 import twoslot
 
 from twoslot import codes
-from twoslot.application import record as records, decision, port, traceback
+from twoslot.application import record as records, decision, port
 from twoslot.application.port import is_present
 from twoslot.constants import (
     APP_ACTIVE, APP_ATTEMPTS, APP_COUNTER, APP_DATA, APP_DATA_LEAST, APP_ENDED, APP_FLOOR, APP_OUTSIDE,
     APP_REPORT, APP_REPORT_COUNTER, APP_STATE, APP_UNDER_WAY, APP_WITH, REPORT_BAD, REPORT_SAFE_MODE,
-    SLOT_CONFIRMED, SLOT_READY,
+    SLOT_CONFIRMED, SLOT_READY, WHY_FILE,
 )  # fmt: skip
 from twoslot.errors import FlashError, ReleaseError
 
@@ -19,7 +21,7 @@ def activate(agent, firmware):
     """
     from twoslot import retained
 
-    traceback.forget()
+    forget()
     record = records.load()
     n = decision.unpacked(record)
     # A program that crashed so far must not condemn the application: decision.py is told by the report.
@@ -45,10 +47,18 @@ def confirm():
         return False
     decision.confirm(record)
     records.save(record)
-    traceback.forget()
+    forget()
     if twoslot.deadline:
         twoslot.deadline = twoslot.deadline[:3]  # boot/trial.py ends it
     return True
+
+
+def forget():
+    """Forget why a trial before failed: another one begins, or one ended well."""
+    try:
+        os.remove(WHY_FILE)
+    except OSError:
+        pass
 
 
 def rollback(firmware):

@@ -23,7 +23,7 @@ def start(place, plan):
     return {
         "pieces": None, "image": place[0], "table": place[1], "length": plan["length"],
         "blocks": blocks, "missing": bytearray((blocks + 7) // 8), "left": 0, "sha": None, "scans": 0,
-        "tries": 0,
+        "tries": 0, "blank": False,
     }  # fmt: skip
 
 
@@ -63,8 +63,12 @@ def hash_block(progress, block, sha):
 def _scan_table(agent, progress):
     if table_matches(progress, agent.plan["blocks"]):
         agent.next, agent.state = 0, STATE_SCAN
-    else:
-        agent.url, agent.span, agent.stage = agent.plan["blocks_url"], (0, 0), STAGE_REQUEST
+        return
+    # Before this table nobody erased a sector of this slot: what reads blank is no erase that was cut, and
+    # need not be erased (power-cuts.md).
+    progress["blank"] = _flash.is_blank(progress["table"], progress["blocks"] * TABLE_ENTRY, _piece) and (
+        _flash.is_blank(progress["image"], BLOCK, _piece))
+    agent.url, agent.span, agent.stage = agent.plan["blocks_url"], (0, 0), STAGE_REQUEST
 
 
 def _scan_block(agent, progress):
@@ -99,7 +103,8 @@ def _copy(place, progress, block):
     at = block * BLOCK
     for image in place[2], progress["image"]:
         if image != place[2]:
-            _flash.erase(image + at)
+            if not progress["blank"] or not _flash.is_blank(image + at, BLOCK, _piece):
+                _flash.erase(image + at)
             for piece in range(at, at + n, PIECE):
                 view = _piece[: min(PIECE, at + n - piece) + 3 & ~3]
                 _flash.read(place[2] + piece, view)

@@ -89,8 +89,9 @@ def _differs(progress, block, digest):
 
 def write(progress, addr, n):
     """Write the first n bytes of the buffer into one sector, and read them back."""
-    for _ in range(_TRIES):
-        _flash.erase(addr)
+    for i in range(_TRIES):
+        if i or not progress["blank"] or not _flash.is_blank(addr, BLOCK, _back):
+            _flash.erase(addr)
         same = True
         at = addr
         for p in views(progress, n):

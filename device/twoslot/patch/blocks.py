@@ -139,7 +139,8 @@ def run(agent):
         block, at, end = first // BLOCK, 0, min(PIECE, length - first)
         missing = progress["missing"][block >> 3] >> (block & 7) & 1
         if not first % BLOCK and missing:
-            flash.erase(progress["image"] + first)
+            if not progress["blank"] or not flash.is_blank(progress["image"] + first, BLOCK, piece):
+                flash.erase(progress["image"] + first)
         while at < end:
             if copy:
                 n = min(copy, end - at)

@@ -19,6 +19,7 @@ _VERBS = {
     },
     "hawkBit": {
         "hawkbit": ("slotbench.cli.fleet_hawkbit:hawkbit", "Admit devices that speak hawkBit's DDI."),
+        "follow": ("slotbench.cli.fleet_follow:follow", "Publish what a hawkBit server assigns."),
     },
     "Rollouts": {
         "rollout": ("slotbench.cli.fleet_rollout:rollout", "Offer a release in steps that are watched."),

@@ -24,6 +24,7 @@ from slotbench.formats.document import DOCUMENT_BYTES_MAX
 from slotbench.formats.application import ApplicationDocument
 from slotbench.formats.release import Preflight, Release
 from slotbench.images import identify
+from slotbench.project import PATCHES_MAX
 from slotbench.release import documents
 from slotbench.release.applications import (
     APPLICATION_SUFFIX,
@@ -64,8 +65,8 @@ from slotbench.release.patches import PATCHES_USUAL, encodings_for
 @click.option(
     "--floor", type=integer, default=0, help="Once confirmed, boards never go below this counter.")
 @click.option("--notes", default="", help="Up to 200 characters for people.")
-@click.option(
-    "--patches", type=click.IntRange(0, 20), default=PATCHES_USUAL, metavar="N",
+@project_option(
+    "--patches", field="patches", type=click.IntRange(0, PATCHES_MAX), default=PATCHES_USUAL, metavar="N",
     help="Say that there will be patches, and from how many releases.  [default: 3]")
 @click.option(
     "--preflight/--no-preflight", "is_tried", default=True, show_default=True,

@@ -15,6 +15,7 @@ from slotbench.cli.parameter_types import PATH, integer, interval, name
 from slotbench.cli.project_options import project_of, project_option
 from slotbench.cli.published_head import echo_head, echo_patches, notify_option, now, tell_boards
 from slotbench.errors import BenchError
+from slotbench.project import PATCHES_MAX
 from slotbench.release import documents
 from slotbench.release.applications import APPLICATION_SUFFIX, files_folder, read_written_bundle
 from slotbench.release.keys import SigningKey
@@ -39,8 +40,8 @@ from slotbench.release.store import Store
 @click.option(
     "--cohort", "cohorts", type=name, multiple=True,
     help="Cohort that gets it regardless of --percent; repeatable.")
-@click.option(
-    "--patches", type=click.IntRange(0, 20), default=PATCHES_USUAL, metavar="N",
+@project_option(
+    "--patches", field="patches", type=click.IntRange(0, PATCHES_MAX), default=PATCHES_USUAL, metavar="N",
     help="Have patches from so many releases before it; 0: none.  [default: 3]")
 @click.option("--paused", is_flag=True, help="Publish it paused: no board begins the update.")
 @click.option(

@@ -36,6 +36,7 @@ from slotbench.formats.head import Head
 from slotbench.formats.keys import Role
 from slotbench.formats.release import Preflight
 from slotbench.images import identify
+from slotbench.project import PATCHES_MAX
 from slotbench.prove.chip.preflight import reason_for_none
 from slotbench.release import application_shipping, documents, shipping
 from slotbench.release.application_shipping import ApplicationShipment
@@ -85,8 +86,8 @@ _NEXT = "boards install it at their next check; have one do it now: slotbench up
     help="Board it may run on: a name or a .toml file; repeatable.")
 @project_option(
     "--channel", field="channel", type=name, default="stable", help="Channel that offers it.  [stable]")
-@click.option(
-    "--patches", type=click.IntRange(0, 20), default=PATCHES_USUAL, metavar="N",
+@project_option(
+    "--patches", field="patches", type=click.IntRange(0, PATCHES_MAX), default=PATCHES_USUAL, metavar="N",
     help="Have patches from so many releases before it; 0: none.  [default: 3]")
 @project_option("--site", field="site", type=PATH, required=True, help="The folder that is served.")
 @project_option(

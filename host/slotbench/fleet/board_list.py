@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, not_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, not_, or_, select
 
 from slotbench.fleet.schema import boards, events, heads, images, releases
 from slotbench.formats.journal import Report
@@ -65,8 +65,8 @@ class BoardFilter:
 class BoardView:
     """A board as people see it. Times are Unix seconds; `version` is empty where nobody knows it.
 
-    `report` is the word of FORMATS, `target` the counter that it fetched last (0: none), and `progress` is
-    how much of it, in percent.
+    `report` and `app_report` are words of FORMATS, `app_running` is the counter of its program (0: none),
+    `target` the counter that it fetched last (0: none), and `progress` how much of it, in percent.
     """
 
     device_id: str
@@ -79,6 +79,9 @@ class BoardView:
     version: str
     report: str
     report_counter: int
+    app_running: int
+    app_report: str
+    app_report_counter: int
     target: int
     target_at: int
     progress: int
@@ -249,7 +252,8 @@ def _is_in(state: BoardHealth, now: int, late_s: int) -> ColumnElement[bool]:
 
 def _signs(now: int, late_s: int) -> tuple[ColumnElement[bool], ...]:
     return (
-        boards.c.report.in_(TROUBLE), boards.c.last_seen < now - late_s,
+        or_(boards.c.report.in_(TROUBLE), boards.c.app_report.in_(TROUBLE)),
+        boards.c.last_seen < now - late_s,
         and_(boards.c.target > boards.c.running, boards.c.target_at >= now - UPDATING_S))
 
 
@@ -286,8 +290,8 @@ def _view(
     done = row["target"] and row["target"] == row["running"]
     return BoardView(
         **{key: row[key] for key in (
-            "device_id", "name", "place", "product", "channel", "running", "report_counter", "target",
-            "target_at", "address", "first_seen", "last_seen", "requests")},
+            "device_id", "name", "place", "product", "channel", "running", "report_counter", "app_running",
+            "app_report_counter", "target", "target_at", "address", "first_seen", "last_seen", "requests")},
         state=BoardHealth(row["state"]), version=version_words(versions, row["product"], row["running"]),
-        report=named.get(row["report"], "unknown"),
+        report=named.get(row["report"], "unknown"), app_report=named.get(row["app_report"], "unknown"),
         progress=100 if done else min(100, 100 * row["progress"] // size) if size else 0)

@@ -46,6 +46,7 @@ class BoardStory:
         if (row["report"], row["report_counter"]) != (request.report, request.report_counter):
             row["report"], row["report_counter"] = request.report, request.report_counter
             self._add(request, "report", request.report_counter, str(request.report))
+        self._follow_program(request)
         if request.address != row["address"]:
             row["address"] = request.address[:64]
         if head := _HEAD.fullmatch(request.name):
@@ -60,9 +61,20 @@ class BoardStory:
             "device_id": request.device_id, "name": "", "place": "",
             "searched": searched_text(request.device_id, "", ""), "product": "", "channel": "",
             "running": request.running, "report": request.report, "report_counter": request.report_counter,
+            "app_running": 0, "app_report": 0, "app_report_counter": 0,
             "target": 0, "target_at": 0, "progress": 0, "address": "", "first_seen": request.at,
             "last_seen": request.at}
         self._add(request, "first-seen", request.running)
+
+    def _follow_program(self, request: ProvenRequest) -> None:
+        row = self.row
+        running, report, about = request.app or (0, 0, 0)
+        if row["app_running"] != running:
+            row["app_running"] = running
+            self._add(request, "app-runs", running)
+        if (row["app_report"], row["app_report_counter"]) != (report, about):
+            row["app_report"], row["app_report_counter"] = report, about
+            self._add(request, "app-report", about, str(report))
 
     def _follow_download(self, request: ProvenRequest, counter: int | None) -> None:
         if counter is None:

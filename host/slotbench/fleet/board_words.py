@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from slotbench.fleet.board_list import BoardEntry, BoardHealth, BoardView
+from slotbench.fleet.board_list import TROUBLE, BoardEntry, BoardHealth, BoardView
 from slotbench.formats.journal import Report
 
-__all__ = ["STATE_WORDS", "duration_words", "entry_words", "release_words", "report_words", "view_words"]
+__all__ = [
+    "STATE_WORDS", "duration_words", "entry_words", "is_trouble", "release_words", "report_words",
+    "view_words",
+]
 
 STATE_WORDS: Final = {
     BoardHealth.WELL: "is well", BoardHealth.UPDATING: "is updating", BoardHealth.LATE: "is late",
@@ -20,6 +23,7 @@ _REPORTS: Final = {
     Report.JOURNAL_LOST: "lost its boot journal, and began a new one",
     Report.SAFE_MODE: "left main.py out: {0} crashed or restarted again and again",
     Report.LOW_MEMORY: "updates before main.py, which leaves no memory for it"}
+_TROUBLE: Final = frozenset(str(report) for report in TROUBLE)
 _UNITS: Final = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 
@@ -38,13 +42,29 @@ def report_words(report: str, release: str) -> str:
         return "sent a report that this slotbench does not know"
 
 
+def program_words(report: str, counter: int) -> str:
+    """What a report says about a program, by its word in FORMATS."""
+    program = f"its program, counter {counter}"
+    words = {
+        Report.NOTHING: "says nothing of its program any more", Report.CONFIRMED: f"confirmed {program}",
+        Report.BAD: f"gave {program}, up: it raised an exception, or its files are invalid",
+        Report.UNPROVEN: f"gave {program}, up: it was not proved in time"}
+    try:
+        return words[Report[report.upper()]]
+    except KeyError:
+        return f"sent a report about {program}, that this slotbench does not know"
+
+
 def entry_words(entry: BoardEntry) -> str:
     """One entry of a history as a sentence without its full stop."""
     release = release_words(entry.counter, entry.version)
-    if entry.kind == "report":
+    if entry.kind in ("report", "app-report"):
         number = int(entry.detail)
-        known = number in {int(report) for report in Report}
-        return report_words(Report(number).name if known else "", release)
+        known = Report(number).name if number in {int(report) for report in Report} else ""
+        is_program = entry.kind == "app-report"
+        return program_words(known, entry.counter) if is_program else report_words(known, release)
+    if entry.kind == "app-runs":
+        return f"runs its program, counter {entry.counter}" if entry.counter else "runs no program"
     if entry.kind == "returned":
         return f"is back after {duration_words(int(entry.detail))} of silence"
     if entry.kind == "named":
@@ -59,6 +79,11 @@ def entry_words(entry: BoardEntry) -> str:
     return f"{words.get(entry.kind, entry.kind)} {release}"
 
 
+def is_trouble(entry: BoardEntry) -> bool:
+    """Whether an entry says that something went wrong on the board."""
+    return entry.kind in ("report", "app-report") and entry.detail in _TROUBLE
+
+
 def view_words(board: BoardView, now: int) -> list[str]:
     """A board as sentences."""
     runs = f"It runs {release_words(board.running, board.version)}"
@@ -69,6 +94,10 @@ def view_words(board: BoardView, now: int) -> list[str]:
     if board.report != "nothing":
         known = board.version if board.report_counter == board.running else ""
         said.append(f"It {report_words(board.report, release_words(board.report_counter, known))}.")
+    if board.app_running:
+        said.append(f"Its program is counter {board.app_running}.")
+    if board.app_report != "nothing" and board.app_report_counter:
+        said.append(f"It {program_words(board.app_report, board.app_report_counter)}.")
     if board.state is BoardHealth.UPDATING:
         said.append(f"It has {board.progress} % of counter {board.target}.")
     return said

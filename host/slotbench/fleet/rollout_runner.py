@@ -21,6 +21,7 @@ from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.evidence import count_included, gather_evidence
 from slotbench.fleet.installs import forget_installs, list_installs, plan_installs
 from slotbench.fleet.leases import give_lease_back, new_owner, take_lease
+from slotbench.fleet.offer_asks import OfferStep, list_asks, note_problem, settle_ask
 from slotbench.fleet.rollout_decision import Evidence, RolloutDecision, RolloutState, RolloutStep, decide
 from slotbench.fleet.rollout_store import RolloutView, open_rollouts
 from slotbench.fleet.schema import rollouts
@@ -39,6 +40,8 @@ RENEWED_S: Final = 15 * 86400
 _COUNT_EVERY_S: Final = 300
 _RETRY_S: Final = 3600
 _LEASE: Final = "rollouts"
+
+_SIGNER: Final = Actor("the process that signs")
 
 _log = logging.getLogger(__name__)
 
@@ -82,8 +85,11 @@ class RolloutRunner:
             except BenchError as error:
                 problem = error
                 self._note(view, now, view.state, reason=f"not signed: {error.what}")
-        self._list_devices(now)
-        self._renew(now)
+        for chore in (self._sign_asks, self._list_devices, self._renew):
+            try:
+                chore(now)
+            except BenchError as error:  # the others have nothing to do with it
+                problem = error
         if problem is not None:
             raise problem
 
@@ -166,6 +172,38 @@ class RolloutRunner:
                 _log.info(
                     "%s/%s counter %d: rollout %s, %s", view.product, view.channel, view.counter, state, what)
 
+    def _sign_asks(self, now: int) -> None:
+        """Sign what people asked of channels in which no rollout is under way."""
+        with self.database.reading() as connection:
+            asked = list_asks(connection, self.product)
+        for each in asked:
+            head = read_channel_head(self.site, self.product, each.channel)
+            if head is None or head.release != each.digest:
+                with self.database.writing() as connection:
+                    settle_ask(connection, each)
+                    record_action(
+                        connection, _SIGNER, now, f"{each.step} left out", f"{self.product}/{each.channel}",
+                        "the channel offers another release now")
+                continue
+            signed: Head | None = None
+            if not each.is_done(head):
+                channel = Channel(
+                    self.site, self._keys_path, self._signer, each.channel, only=each.digest)
+                try:
+                    signed = (
+                        channel.promote(now, percent=each.percent) if each.step is OfferStep.PROMOTE
+                        else channel.pause(now) if each.step is OfferStep.PAUSE else channel.resume(now))
+                except BenchError as error:
+                    with self.database.writing() as connection:
+                        note_problem(connection, each, error.what)
+                    raise
+            with self.database.writing() as connection:
+                settle_ask(connection, each)
+                if signed is not None:
+                    record_action(
+                        connection, _SIGNER, now, str(each.step),
+                        f"{self.product}/{each.channel} counter {signed.counter}", signed.audience())
+
     def _list_devices(self, now: int) -> None:
         """List the boards in their channels' heads for which somebody asked that."""
         with self.database.reading() as connection:
@@ -185,7 +223,7 @@ class RolloutRunner:
                     forget_installs(connection, plan.settled)
                     if signed is not None:
                         record_action(
-                            connection, Actor("the process that signs"), now, "devices",
+                            connection, _SIGNER, now, "devices",
                             f"{self.product}/{name} counter {head.counter}", signed.audience())
 
     def _renew(self, now: int) -> None:

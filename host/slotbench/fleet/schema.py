@@ -10,8 +10,9 @@ from typing import Final
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
 
 __all__ = [
-    "META", "audit", "boards", "ddi_actions", "ddi_targets", "ddi_tokens", "events", "heads", "images",
-    "installs", "leases", "releases", "rollouts", "searched_text", "secrets_kept", "tokens", "webhooks",
+    "META", "asks", "audit", "boards", "ddi_actions", "ddi_targets", "ddi_tokens", "events", "heads",
+    "images", "installs", "leases", "releases", "rollouts", "searched_text", "secrets_kept", "tokens",
+    "webhooks",
 ]
 
 META: Final = MetaData()
@@ -30,6 +31,9 @@ boards = Table(
     Column("running", BigInteger, nullable=False),
     Column("report", Integer, nullable=False),
     Column("report_counter", BigInteger, nullable=False),
+    Column("app_running", BigInteger, nullable=False, server_default="0"),
+    Column("app_report", Integer, nullable=False, server_default="0"),
+    Column("app_report_counter", BigInteger, nullable=False, server_default="0"),
     Column("target", BigInteger, nullable=False, server_default="0"),
     Column("target_at", BigInteger, nullable=False, server_default="0"),
     Column("progress", Integer, nullable=False, server_default="0"),
@@ -43,11 +47,12 @@ boards = Table(
         "device_id"),
     Index("boards_last_seen", "last_seen"),
     Index("boards_report", "report", "product", "channel", "report_counter", "running"),
+    Index("boards_app_report", "app_report"),
     Index("boards_target_at", "target_at"),
 )
 """One row for each board. `searched` is id, name and place in small letters (`searched_text`), `target` the
-counter whose image it fetched last, and `progress` how many bytes of it. What rollouts count is in the
-indexes, so that no board is read for it.
+counter whose image it fetched last, and `progress` how many bytes of it; `app_...` are of its program. What
+rollouts count is in the indexes, so that no board is read for it.
 """
 _IS_AHEAD: Final = boards.c.target > boards.c.running
 Index(
@@ -189,6 +194,19 @@ installs = Table(
     Column("by", _ID, nullable=False),
 )
 """Boards that somebody asked to list in their channel's head, or with `cancel` to take from it."""
+
+asks = Table(
+    "asks", META,
+    Column("product", _NAME, primary_key=True),
+    Column("channel", _NAME, primary_key=True),
+    Column("digest", _DIGEST, nullable=False),
+    Column("step", _NAME, nullable=False),
+    Column("percent", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("by", _ID, nullable=False),
+    Column("problem", String(200), nullable=False, server_default=""),
+)
+"""What somebody asked of a channel's release in which no rollout is under way."""
 
 leases = Table(
     "leases", META,

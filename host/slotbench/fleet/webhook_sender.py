@@ -196,10 +196,11 @@ def _board_messages(connection: Connection, after: int) -> list[tuple[str, int, 
     rows = connection.execute(
         select(events, boards.c.name, boards.c.place)
         .outerjoin(boards, boards.c.device_id == events.c.device_id)
-        .where(events.c.id > after, events.c.kind == "report")
+        .where(events.c.id > after, events.c.kind.in_(("report", "app-report")))
         .where(events.c.detail.in_([str(code) for code in TROUBLE]))
         .order_by(events.c.id).limit(_BATCH)).mappings()
     return [("event_id", row["id"], {
         "kind": "board trouble", "at": row["at"], "device_id": row["device_id"], "name": row["name"] or "",
-        "place": row["place"] or "", "report": Report(int(row["detail"])).name.lower(),
+        "place": row["place"] or "", "about": "release" if row["kind"] == "report" else "program",
+        "report": Report(int(row["detail"])).name.lower(),
         "counter": row["counter"]}) for row in rows]

@@ -16,7 +16,7 @@ ASKED_FOR: Final = frozenset(
 """What programs, people and the bench ask the device package for."""
 
 RECORD_KEYS: Final = frozenset(
-    "ways unproven rounds waiting tag pieces missing left told sha scans nc".split())
+    "ways unproven rounds waiting tag pieces missing left told sha scans nc blank".split())
 """Keys of dicts that never leave the package: as strings too they may be renamed."""
 
 CHIP: Final = frozenset(

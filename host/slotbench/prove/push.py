@@ -8,7 +8,6 @@ import base64
 import json
 import secrets
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from slotbench.release.keys import SigningKey
 from slotbench.vboard.board import BoardState, VirtualBoard
 from slotbench.vboard.flash.nor import PAGE, FlashOperation
 from slotbench.vboard.micropython.process import VMDied
-from slotbench.vboard.network.loopback import LoopbackNetwork
+from slotbench.vboard.network.turns import ClientStopped, TurnTakingNetwork
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.vm import CPythonVM, DeviceVM
 
@@ -34,10 +33,6 @@ __all__ = ["Measured", "PushTestBed", "PushThread", "fits", "measure_push", "run
 
 _LISTENS: Final = "import twoslot\ntwoslot.listen(10, wait=False)\n" + MAIN
 _WAITS: Final = "import twoslot\ntwoslot.listen(10)\n" + MAIN
-_ACCEPT_WAIT_S: Final = 30.0
-"""Real seconds within which the client's thread must connect. Virtual time stands still meanwhile.
-"""
-_LOOK_S: Final = 0.01
 _WAIT_S: Final = 600.0
 
 
@@ -81,8 +76,8 @@ class PushTestBed:
         files["/twoslot.json"] = json.dumps(settings).encode()
 
     def board(self) -> VirtualBoard:
-        """A board that is off, with a network of real sockets."""
-        return self.testbed.board(LoopbackNetwork(accept_wait_s=_ACCEPT_WAIT_S), server="http://127.0.0.1:1")
+        """A board that is off, with a network of real sockets. It takes turns with a PushThread."""
+        return self.testbed.board(TurnTakingNetwork(), server="http://127.0.0.1:1")
 
     def release(self, number: int) -> tuple[Document, bytes]:
         """A signed development release, and its image."""
@@ -100,17 +95,21 @@ class PushThread(threading.Thread):
 
     def __init__(self, desk: PushTestBed, board: VirtualBoard, document: bytes, image: bytes) -> None:
         super().__init__(name="push", daemon=True)
-        assert isinstance(board.network, LoopbackNetwork)
-        self._network = board.network
+        assert isinstance(board.network, TurnTakingNetwork)
+        self._turns = board.network.turns
         self._pusher = PushClient(
             *board.network.place(PORT), lambda device_id: desk.secret, now=lambda: board.clock.us / 1e6,
-            sleep=self._sleep)
-        self._stopped = False
+            sleep=self._turns.sleep, connect=self._turns.connect)
         self._document, self._image = document, image
         self.parts: PushTimes | None = None
         self.back: tuple[ListenerStatus, float] | None = None
         self.error: BenchError | None = None
         self.steps: list[str] = []
+
+    def start(self) -> None:
+        """Start the thread. The board goes on only while it waits."""
+        self._turns.begin()
+        super().start()
 
     def run(self) -> None:
         """Push, and wait until the board is back or refuses."""
@@ -120,21 +119,27 @@ class PushThread(threading.Thread):
             self.back = self._pusher.wait_for_board(_WAIT_S)
         except BenchError as error:
             self.error = error
+        except ClientStopped:
+            self.error = BenchError("the board is gone")
         finally:
-            self._network.accept_wait_s = 0.0  # no other client follows
+            self._turns.end()
 
     def push(self, pusher: PushClient, document: bytes) -> PushTimes:
         """Push the image with its document. Raises BenchError."""
         return pusher.push_release(document, self._image, on_step=self.steps.append)
 
+    def take_turn(self) -> None:
+        """Let the thread do what it can without the board."""
+        self._turns.settle()
+
+    def is_over(self) -> bool:
+        """Whether the thread is at its end, after it had its turn."""
+        self.take_turn()
+        return not self._turns.active
+
     def stop(self) -> None:
         """Stop waiting: the board is gone."""
-        self._stopped = True
-
-    def _sleep(self, seconds: float) -> None:
-        time.sleep(_LOOK_S)
-        if self._stopped:
-            raise BenchError("the board is gone")
+        self._turns.stop()
 
 
 def run(desk: PushTestBed, board: VirtualBoard, number: int) -> PushThread:
@@ -145,8 +150,9 @@ def run(desk: PushTestBed, board: VirtualBoard, number: int) -> PushThread:
     client = PushThread(desk, board, document.pack(), image)
     client.start()
     try:
+        client.take_turn()
         board.power_on()
-        board.run(10 * MINUTES_MS, until=lambda: not client.is_alive())
+        board.run(10 * MINUTES_MS, until=client.is_over)
     finally:
         client.stop()
         if client.is_alive():
@@ -170,11 +176,12 @@ def fits(desk: PushTestBed) -> bool:
 
 def measure_push(
     folder: Path, *, size: int, seed: int = 0, vm: Callable[..., DeviceVM] = CPythonVM,
+    key: SigningKey | None = None,
 ) -> Measured:
-    """Push an image of `size` bytes to a board that has no block of it and waits in listen().
-    Raises BenchError if the push fails.
+    """Push an image of `size` bytes to a board that has no block of it and waits in listen(). It takes
+    the same time in each run. Raises BenchError if the push fails.
     """
-    desk = PushTestBed(folder, size=size, seed=seed, vm=vm, main=_WAITS)
+    desk = PushTestBed(folder, size=size, seed=seed, vm=vm, key=key, main=_WAITS)
     board = desk.board()
     board.flash.reset_counters()
     client = run(desk, board, 1)

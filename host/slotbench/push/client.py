@@ -34,6 +34,8 @@ _BODY_BYTES: Final = 4096
 _NOTHING: Final = "nothing"
 _AGAIN: Final = "push again; it continues where it stopped"
 
+Connect = Callable[[tuple[str, int], float], socket.socket]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerStatus:
@@ -109,18 +111,20 @@ class PushClient:
     """The client for the board at `host` and `port`.
 
     `secret` returns the secret of a board by its device id, or raises BenchError. `now` gives seconds;
-    `sleep` waits for a number of seconds.
+    `sleep` waits for a number of seconds. `connect` makes a connection to an address within seconds.
     """
 
     def __init__(
         self, host: str, port: int, secret: Callable[[str], bytes], *,
         now: Callable[[], float] = time.monotonic, sleep: Callable[[float], object] = time.sleep,
+        connect: Connect = socket.create_connection,
     ) -> None:
         self.where = f"{host}:{port}"
         self._address = host, port
         self._secret = secret
         self._now = now
         self._sleep = sleep
+        self._connect = connect
 
     def read_status(self) -> ListenerStatus:
         """Read the status of the board with an authenticated request. Raises BenchError.
@@ -184,7 +188,7 @@ class PushClient:
         start = self._now()
         asked = sent = 0.0
         count = 0
-        with _PushConnection(self._address, self.where, _RESPONSE_S) as connection:
+        with _PushConnection(self._connect, self._address, self.where, _RESPONSE_S) as connection:
             connection.send_head("POST /twoslot/release", {
                 "Transfer-Encoding": "chunked", "Expect": "100-continue",
                 "Twoslot-Document": str(len(document)),
@@ -223,7 +227,7 @@ class PushClient:
             self._sleep(_POLL_S)
 
     def _request_status(self, fields: Mapping[str, str]) -> ListenerStatus:
-        with _PushConnection(self._address, self.where, _CONNECT_S) as connection:
+        with _PushConnection(self._connect, self._address, self.where, _CONNECT_S) as connection:
             connection.send_head("GET /twoslot", fields)
             response = connection.read_response()
         text = self._require_success(response)
@@ -265,10 +269,10 @@ class PushClient:
 class _PushConnection:
     """A connection to the board for one request."""
 
-    def __init__(self, address: tuple[str, int], where: str, seconds: float) -> None:
+    def __init__(self, connect: Connect, address: tuple[str, int], where: str, seconds: float) -> None:
         self._where = where
         try:
-            self._sock = socket.create_connection(address, _CONNECT_S)
+            self._sock = connect(address, _CONNECT_S)
         except socket.gaierror:
             raise BenchError(
                 "no such host", where=where, cure="give the address of the board", exit_code=USAGE) from None

@@ -66,7 +66,8 @@ class ProvenRequest:
 
     `running`, `report` and `report_counter` are the numbers of its header (FORMATS); `at` is Unix seconds.
     `name` is the file of the site, and `first_byte` the first byte of it that the board wants. `address` is
-    where the request comes from.
+    where the request comes from. `app` is what a board with applications says of them: the counter that
+    runs (0: none), the report, and the counter that it is about.
     """
 
     device_id: str
@@ -77,6 +78,7 @@ class ProvenRequest:
     name: str
     first_byte: int
     address: str
+    app: tuple[int, int, int] | None = None
 
 
 class BoardAuthenticator:
@@ -157,7 +159,7 @@ class BoardAuthenticator:
             self.observer(ProvenRequest(
                 device_id=device_id, at=board.seen, running=proof.running, report=proof.report,
                 report_counter=proof.about, name=request.path.lstrip("/"), first_byte=_first_byte(),
-                address=self._address()))
+                address=self._address(), app=proof.app))
         before = self._seen.get(device_id)
         self._seen[device_id] = board
         if before is None or (before.running, before.report, before.report_counter) != (

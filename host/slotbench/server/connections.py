@@ -25,7 +25,7 @@ from typing import Any, Final
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher, WSGITask
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import build_http_date
 
 __all__ = ["BoardListener", "connections_max", "new_workers", "raise_descriptor_limit"]
@@ -79,10 +79,20 @@ class _ResponseTask(WSGITask):  # type: ignore[misc]
         return "\r\n".join((*lines, "", "")).encode("latin-1")
 
 
+class _RefusalTask(ErrorTask):  # type: ignore[misc]
+    """The answer to what is no request, or too long for one. It reaches no application: it is logged here."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        _log.warning("%s: a request was refused: %d %s", self.channel.addr[0], error.code, error.reason)
+        super().execute()
+
+
 class _BoardConnection(HTTPChannel):  # type: ignore[misc]
     """One connection. `waits_since` is when it last had all that it asked for, in monotonic seconds."""
 
     task_class = _ResponseTask
+    error_task_class = _RefusalTask
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self.waits_since = time.monotonic()

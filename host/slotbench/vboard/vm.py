@@ -21,6 +21,7 @@ from slotbench.vboard.facades.names import device_builtins
 from slotbench.vboard.frozen import FOLDER
 from slotbench.vboard.handlers import SIGNALS, SIGNALS_NAME, compile_program
 from slotbench.vboard.network.base import Network
+from slotbench.vboard.folder_index import FolderIndex
 from slotbench.vboard.package import PACKAGE, as_built, installed, source_of
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import DeviceOSError
@@ -122,6 +123,7 @@ class CPythonVM:
         self.runtime = Runtime(soc, files, network, console or self._written.append, mpy)
         self.refuse = dict(refuse or {})
         self._frozen = {f"/{FOLDER}/{name}": source for name, source in (frozen or {}).items()}
+        self._folders = FolderIndex()
         self._builtin_modules: dict[str, ModuleType] = {}
         self._builtins = device_builtins(self.runtime)
         self._builtins["__import__"] = self._import
@@ -340,7 +342,7 @@ class CPythonVM:
             for suffix in (".py", ".mpy"):
                 if f"{base}/__init__{suffix}" in files:
                     return f"{base}/__init__{suffix}", seen
-            if base in _folders(frozenset(files)):
+            if base in self._folders.of(files):
                 return None, seen
             for suffix in (".py", ".mpy"):
                 if base + suffix in files:
@@ -371,13 +373,6 @@ def _prefixes(full: str) -> tuple[tuple[str, str], ...]:
     """Each package that a dotted name goes through, and the name itself: whole, and its last part."""
     parts = full.split(".")
     return tuple((".".join(parts[:depth]), part) for depth, part in enumerate(parts, 1))
-
-
-@functools.lru_cache(maxsize=64)
-def _folders(paths: frozenset[str]) -> frozenset[str]:
-    """Every folder that has one of these files in it, or in a folder of its own."""
-    parts = (path.split("/") for path in paths)
-    return frozenset("/".join(names[:depth]) for names in parts for depth in range(1, len(names)))
 
 
 _SHOW = "__repl_print__"

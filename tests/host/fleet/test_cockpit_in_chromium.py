@@ -142,7 +142,7 @@ def test_an_operators_first_day(
         # A rollout from the release's page, to all boards.
         press("Releases")
         press("2.0.0")
-        press("Offer it in stable to all, in steps")
+        press("Roll it out in steps")
         steps = driver.find_element(By.NAME, "steps")
         steps.clear()
         steps.send_keys("20,100")
@@ -165,7 +165,10 @@ def test_an_operators_first_day(
         digest = read_channel_head(house.site, PRODUCT, "stable")
         assert digest is not None
         look(f"/release?digest={digest.release}", "Roll it out")
-        press("Offer it in stable to all, in steps")
+        show(driver, "release")
+        show(driver, "release-phone", width=PHONE, is_dark=True)
+        assert serious_faults(driver) == []
+        press("Roll it out in steps")
         driver.find_element(By.CSS_SELECTOR, "details[open] button").click()
         wait_for("running")
         for _ in range(3):

@@ -13,17 +13,22 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import insert, update
 
+from slotbench.errors import BenchError
 from slotbench.fleet.audit_log import list_audit
 from slotbench.fleet.cockpit import app as cockpit_app
 from slotbench.fleet.cockpit.pictures import channel_bars
 from slotbench.fleet.board_list import RunningCount
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
+from slotbench.fleet.leases import LEASE_S
+from slotbench.fleet.offer_asks import list_asks
 from slotbench.fleet.rollout_runner import RolloutRunner, read_channel_head
-from slotbench.fleet.schema import boards, events, heads, releases, rollouts
+from slotbench.fleet.schema import asks, boards, events, heads, releases, rollouts
 from slotbench.fleet.site_mirror import SiteMirror
+from slotbench.formats.head import Head
 from slotbench.release.publish import Rollout, publish_release
-from slotbench.release.store import Store
+from slotbench.release.signer import ExternalSigner
+from slotbench.release.store import Store, patch_name
 from support.cockpit import Browser, PageCheck
 from support.commands import MakeRelease
 from support.fleet import Queries, fill, proven
@@ -44,6 +49,14 @@ def published(
     SiteMirror(database, site.root, lambda: NOW).sync()
     fill(database, 40, running=lambda n: 7 if n == 5 else 5, report=lambda n: 2 if n == 3 else 1)
     return head.release
+
+
+@pytest.fixture
+def runner(database: FleetDatabase, site: Store, ring: KeyRing, clock: list[float]) -> RolloutRunner:
+    """The process that signs; it had a turn."""
+    runner = RolloutRunner(database, site.root, ring.document, ring.load("online"), lambda: clock[0])
+    runner.step()
+    return runner
 
 
 def pages(digest: str = "0" * 64, device_id: str = "lamp-000003") -> list[str]:
@@ -131,14 +144,13 @@ def test_a_board_is_told_and_named(browser: Browser, recorder: BoardRecorder, da
 
 
 def test_a_release_is_rolled_out_and_stopped_from_its_page(
-    browser: Browser, published: str, database: FleetDatabase, site: Store, ring: KeyRing, clock: list[float],
+    browser: Browser, published: str, site: Store, runner: RolloutRunner, clock: list[float],
 ) -> None:
     page = browser.get(f"/release?digest={published}").text
-    assert "warmer light" in page and "Offer it in stable to all, in steps" in page
+    assert "warmer light" in page and "Roll it out in steps" in page and "Promote by hand" in page
     answer = begin(browser, published)
     assert answer.headers["Location"] == "/rollout/1", answer.text
-    assert "No process signs now" in browser.get("/rollout/1").text
-    runner = RolloutRunner(database, site.root, ring.document, ring.load("online"), lambda: clock[0])
+    assert "Rollout 1" in browser.get(f"/release?digest={published}").text
     runner.step()
     head = read_channel_head(site, PRODUCT, "stable")
     assert head is not None and (head.percent, head.cohorts) == (10, ("lab", "desk"))
@@ -147,6 +159,11 @@ def test_a_release_is_rolled_out_and_stopped_from_its_page(
     assert browser.post("/rollout/1/pause").status_code == 303
     runner.step()
     assert "Resume it now" in browser.get("/rollout/1").text
+    clock[0] += LEASE_S + 1
+    page = browser.get("/rollout/1").text
+    assert "it now" not in page and "slotbench fleet rollout resume --channel stable" in page
+    assert browser.post("/rollout/1/abort").status_code == 409, "nobody would sign it"
+    runner.step()
     assert browser.post("/rollout/1/abort").status_code == 303
     runner.step()
     assert "it now" not in browser.get("/rollout/1").text
@@ -155,11 +172,136 @@ def test_a_release_is_rolled_out_and_stopped_from_its_page(
     assert browser.post("/rollout/1/explode").status_code == 404
 
 
+def test_a_release_is_promoted_paused_and_resumed_from_its_page_without_a_rollout(
+    browser: Browser, published: str, site: Store, runner: RolloutRunner, database: FleetDatabase,
+) -> None:
+    mirror = SiteMirror(database, site.root, lambda: NOW)
+
+    def ask(what: str, **fields: str) -> int:
+        return browser.post(
+            f"/offer/{what}", **{"product": PRODUCT, "channel": "stable", "digest": published} | fields).status_code
+
+    def head() -> tuple[int, bool]:
+        runner.step()
+        mirror.sync()
+        found = read_channel_head(site, PRODUCT, "stable")
+        assert found is not None
+        return found.percent, found.paused
+
+    page = browser.get(f"/release?digest={published}").text
+    assert "Promote it now" in page and "Pause it now" in page and "passed" not in page
+    assert ask("promote", percent="25") == 303
+    page = browser.get(f"/release?digest={published}").text
+    assert "anna asked to promote to 25 %" in page and "Promote it now" not in page
+    assert head() == (25, False)
+    assert "asked to" not in browser.get(f"/release?digest={published}").text
+    assert ask("pause") == 303 and head() == (25, True)
+    assert "Resume it now" in browser.get(f"/release?digest={published}").text
+    assert ask("resume") == 303 and head() == (25, False)
+    assert ask("promote", percent="100") == 303 and ask("cancel") == 303 and head() == (25, False)
+    for what, fields in (
+        ("promote", {"percent": "25"}), ("promote", {"percent": "101"}), ("promote", {"percent": "x"}), ("resume", {}),
+        ("pause", {"digest": "0" * 64}), ("pause", {"channel": "beta"}), ("pause", {"product": "../x"}), ("cancel", {}),
+    ):
+        assert ask(what, **fields) == 409, (what, fields)
+    with database.reading() as connection:
+        told = [(entry.who, entry.action, entry.detail) for entry in reversed(list_audit(connection))]
+    assert [each for each in told if "ask" in each[1] or each[0] == "the process that signs"] == [
+        ("anna", "ask promote", "promote to 25 %"), ("the process that signs", "promote", "25 % of the boards"),
+        ("anna", "ask pause", "pause"),
+        ("the process that signs", "pause", "no board while paused (25 % of the boards when resumed)"),
+        ("anna", "ask resume", "resume"), ("the process that signs", "resume", "25 % of the boards"),
+        ("anna", "ask promote", "promote to 100 %"), ("anna", "ask taken back", "promote to 100 %")]
+
+
+def test_an_ask_outlives_a_signer_that_fails_or_dies_and_is_signed_once(
+    browser: Browser, published: str, site: Store, ring: KeyRing, runner: RolloutRunner, database: FleetDatabase,
+    clock: list[float],
+) -> None:
+    def head() -> Head:
+        found = read_channel_head(site, PRODUCT, "stable")
+        assert found is not None
+        return found
+
+    fields = {"product": PRODUCT, "channel": "stable", "digest": published, "percent": "25"}
+    assert browser.post("/offer/promote", **fields).status_code == 303
+    runner.leave()
+    broken = RolloutRunner(
+        database, site.root, ring.document, ExternalSigner(["false"], ring.keys), lambda: clock[0])
+    with pytest.raises(BenchError):
+        broken.step()
+    assert head().percent == 0
+    assert "Not signed: the signer did not sign" in browser.get(f"/release?digest={published}").text
+    broken.leave()
+    with database.reading() as connection:
+        asked, = list_asks(connection)
+    runner.step()
+    signed = head()
+    assert signed.percent == 25
+    with database.writing() as connection:  # as if it had died before it took the row away
+        connection.execute(insert(asks).values(
+            product=PRODUCT, channel="stable", digest=published, step="promote", percent=25, at=asked.at, by="anna"))
+    runner.step()
+    assert head() == signed, "nothing is signed twice"
+    with database.reading() as connection:
+        assert list_asks(connection) == []
+
+
+def test_without_a_process_that_signs_a_release_shows_what_to_type(
+    browser: Browser, published: str, viewer: Browser, database: FleetDatabase,
+) -> None:
+    page = browser.get(f"/release?digest={published}").text
+    assert "it now" not in page and "Begin" not in page
+    for command in ("slotbench serve --sign", "slotbench release promote --channel stable --percent 10",
+                    "slotbench release pause --channel stable"):
+        assert command in page
+    answer = begin(browser, published)
+    assert answer.status_code == 409 and "slotbench fleet rollout start" in answer.text
+    answer = browser.post("/offer/pause", product=PRODUCT, channel="stable", digest=published)
+    assert answer.status_code == 409 and "slotbench release pause --channel stable" in answer.text
+    page = browser.get("/board?id=lamp-000003").text
+    assert "slotbench fleet install lamp-000003" in page and "Install it" not in page
+    assert viewer.post("/offer/pause", product=PRODUCT, channel="stable", digest=published).status_code == 403
+
+
+def test_a_board_gets_its_release_from_its_page(
+    browser: Browser, published: str, site: Store, runner: RolloutRunner, database: FleetDatabase,
+) -> None:
+    def ask(what: str, device_id: str = "lamp-000004") -> int:
+        return browser.post(f"/board/{what}", id=device_id).status_code
+
+    assert "Install it on this board" in browser.get("/board?id=lamp-000004").text
+    assert ask("install") == 303 and ask("install", "nobody") == 409
+    assert "anna asked for it just now" in browser.get("/board?id=lamp-000004").text
+    runner.step()
+    head = read_channel_head(site, PRODUCT, "stable")
+    assert head is not None and head.devices == ("lamp-000004",)
+    SiteMirror(database, site.root, lambda: NOW).sync()
+    assert "at its next check" in browser.get("/board?id=lamp-000004").text
+    assert ask("cancel") == 303
+    runner.step()
+    head = read_channel_head(site, PRODUCT, "stable")
+    assert head is not None and head.devices == ()
+    assert "Install it" not in browser.get("/board?id=lamp-000005").text, "it runs it"
+
+
+def test_the_sizes_of_a_release_are_those_of_the_site(browser: Browser, published: str, site: Store) -> None:
+    image = next(path.stem for path in (site.root / "images").iterdir())
+    (site.root / "patches").mkdir(exist_ok=True)
+    site.path(patch_name(image)).write_bytes(bytes(2048))
+    said = re.sub(r"<[^>]+>|\s+", " ", browser.get(f"/release?digest={published}").text)
+    said = " ".join(said.split())
+    whole = site.path(f"images/{image}.bin").stat().st_size
+    assert f"What a board fetches whole image {whole // 1024} KB deflated 2.0 KB" in said
+    assert "Preflight no preflight" in said
+
+
 @pytest.mark.parametrize(("changes", "said"), [
     ({"digest": "0" * 64}, "the channel offers another release now"), ({"steps": "x"}, "are no steps"),
     ({"soak": "x"}, "is no duration"), ({"failed": "-1"}, "is no percentage"), ({"window": "9"}, "is no window"),
     ({"cohorts": "../x"}, "cohort"), ({"product": "../.."}, "product"), ({"channel": ""}, "channel"),
 ])
+@pytest.mark.usefixtures("runner")
 def test_a_plan_that_makes_no_sense_is_a_page_that_says_so(
     browser: Browser, published: str, changes: dict[str, str], said: str,
 ) -> None:
@@ -167,6 +309,7 @@ def test_a_plan_that_makes_no_sense_is_a_page_that_says_so(
     assert answer.status_code == 409 and said in answer.text and "That was not done" in answer.text
 
 
+@pytest.mark.usefixtures("runner")
 def test_no_string_of_a_board_or_of_a_person_does_anything(
     browser: Browser, published: str, database: FleetDatabase,
 ) -> None:
@@ -195,6 +338,7 @@ def test_no_string_of_a_board_or_of_a_person_does_anything(
     assert shown >= 8, "it is shown, as text"
 
 
+@pytest.mark.usefixtures("runner")
 def test_pages_are_whole_and_refer_to_nothing_elsewhere(
     browser: Browser, published: str, recorder: BoardRecorder,
 ) -> None:
@@ -210,6 +354,7 @@ def test_pages_are_whole_and_refer_to_nothing_elsewhere(
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", path.read_text()), path
 
 
+@pytest.mark.usefixtures("runner")
 def test_a_page_takes_as_many_queries_for_few_boards_as_for_many(
     browser: Browser, published: str, database: FleetDatabase,
     queries: Callable[[], AbstractContextManager[Queries]],

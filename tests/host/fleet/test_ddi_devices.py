@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import pytest
 from flask import Flask
@@ -11,6 +13,7 @@ from flask import Flask
 from slotbench.fleet.audit_log import list_audit
 from slotbench.fleet.board_list import BoardHealth, find_board
 from slotbench.fleet.database import FleetDatabase
+from slotbench.fleet.ddi.app import create_ddi
 from slotbench.fleet.ddi.decision import ActionState, OpenAction, PollStep, next_step
 from slotbench.fleet.ddi.device_tokens import TokenKind
 from slotbench.fleet.evidence import gather_evidence
@@ -213,3 +216,24 @@ def test_an_id_of_a_board_is_no_device(ddi: Flask, database: FleetDatabase, publ
     assert forged.get().status_code == 403
     assert forged.put(counter="9").status_code == 404
     assert history(database, "lamp-000000") == []
+
+
+def test_a_device_that_asks_from_everywhere_at_once_gets_one_action(
+    device: DdiDevice, publish: PublishCounter, database: FleetDatabase, site: Store, clock: list[float],
+) -> None:
+    publish()
+    # As several processes would: each has its own connections, and no lock of this process is between them.
+    others = [FleetDatabase(database.engine, database.name) for _ in range(4)]
+    apps = [create_ddi(each, site.root, lambda request: None, clock=lambda: clock[0]) for each in others]
+    gate = Barrier(len(apps))
+
+    def poll(app: Flask) -> set[str]:
+        gate.wait()
+        return set(DdiDevice(app, "press-1", device.headers["Authorization"]).links())
+
+    with ThreadPoolExecutor(len(apps)) as pool:
+        for links in pool.map(poll, apps):
+            assert links == {"configData", "deploymentBase"}
+    assert history(database, "press-1") == [("offered", 7, "")]
+    with database.reading() as connection:
+        assert [entry.action for entry in list_audit(connection)] == ["hawkbit register", "hawkbit target"]

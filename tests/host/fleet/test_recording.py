@@ -10,8 +10,15 @@ from sqlalchemy import func, select, text
 
 from slotbench.errors import BenchError
 from slotbench.fleet import recorder as recorder_module
-from slotbench.fleet.board_list import BoardHealth, find_board, list_entries
-from slotbench.fleet.board_words import entry_words
+from slotbench.fleet.board_list import (
+    LATE_S,
+    BoardFilter,
+    BoardHealth,
+    count_boards,
+    find_board,
+    list_entries,
+)
+from slotbench.fleet.board_words import entry_words, view_words
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import EVENTS_MAX, HISTORY_S, BoardRecorder
 from slotbench.fleet.schema import boards, events
@@ -187,3 +194,29 @@ def test_the_first_request_is_written_at_once(database: FleetDatabase, monkeypat
         monkeypatch.setattr(recorder, "flush", told)
         recorder.observe(proven())
         assert written.wait(60)
+
+
+def test_the_program_of_a_board_is_followed(recorder: BoardRecorder, database: FleetDatabase) -> None:
+    said: list[tuple[int, int, int] | None] = [(3, 1, 3), (3, 1, 3), (3, 2, 4), (3, 2, 4)]
+    for at, app in enumerate(said):
+        recorder.observe(proven(at=NOW + at, app=app))
+    recorder.flush()
+    with database.reading() as connection:
+        board = find_board(connection, "lamp-7", NOW + 9, LATE_S)
+        history = list_entries(connection, "lamp-7", PRODUCT)
+        assert count_boards(connection, BoardFilter(state=BoardHealth.TROUBLE), NOW + 9, LATE_S) == 1
+    assert board is not None and board.state is BoardHealth.TROUBLE
+    assert (board.app_running, board.app_report, board.app_report_counter) == (3, "bad", 4)
+    assert [entry_words(each) for each in history][:3] == [
+        "gave its program, counter 4, up: it raised an exception, or its files are invalid",
+        "confirmed its program, counter 3", "runs its program, counter 3"]
+    words = view_words(board, NOW + 9)
+    assert "Its program is counter 3." in words and words[-1].startswith("It gave its program, counter 4, up")
+    recorder.observe(proven(at=NOW + 9))
+    recorder.flush()
+    with database.reading() as connection:
+        board = find_board(connection, "lamp-7", NOW + 9, LATE_S)
+        newest = list_entries(connection, "lamp-7", PRODUCT, limit=2)
+    assert board is not None and (board.state, board.app_running) == (BoardHealth.WELL, 0)
+    assert {entry_words(each) for each in newest} == {
+        "runs no program", "says nothing of its program any more"}

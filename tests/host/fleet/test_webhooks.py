@@ -90,14 +90,18 @@ def test_what_happens_from_now_on_is_told_signed_and_once(
     recorder.observe(proven())
     recorder.observe(proven(report=2, report_counter=7, at=NOW + 9))
     recorder.flush()
-    assert sender.turn() == 3 and sender.turn() == 0
-    assert receiver.kinds == ["rollout running", "refresh", "board trouble"], "no login, nothing older"
+    recorder.observe(proven(report=2, report_counter=7, at=NOW + 10, app=(3, 3, 4)))
+    recorder.flush()
+    assert sender.turn() == 4 and sender.turn() == 0
+    assert receiver.kinds == ["rollout running", "refresh"] + ["board trouble"] * 2, "no login, nothing older"
+    program = json.loads(receiver.taken[3][1])
+    assert (program["about"], program["report"], program["counter"]) == ("program", "unproven", 4)
     headers, body = receiver.taken[2]
     assert json.loads(body) == {
-        "kind": "board trouble", "at": NOW + 9, "device_id": "lamp-7", "name": "", "place": "", "report": "bad",
-        "counter": 7}
+        "kind": "board trouble", "at": NOW + 9, "device_id": "lamp-7", "name": "", "place": "", "about": "release",
+        "report": "bad", "counter": 7}
     assert headers["Twoslot-Signature"] == signature_of(secret, body)
-    assert len({headers["Twoslot-Delivery"] for headers, _ in receiver.taken}) == 3
+    assert len({headers["Twoslot-Delivery"] for headers, _ in receiver.taken}) == 4
 
 
 def test_what_is_not_taken_comes_again_later_and_in_order(

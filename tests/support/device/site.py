@@ -103,6 +103,13 @@ class Updater:
         image = BOARD.slots[1].image
         return [(addr - image.start) // 4096 for addr in self.board.erased() if addr in image]
 
+    def written_blocks(self) -> list[int]:
+        """Numbers of the image's blocks whose first bytes were written, in order."""
+        image = BOARD.slots[1].image
+        return [
+            (op.addr - image.start) // 4096 for op in self.board.operations()
+            if op.kind == "program" and op.addr in image and op.addr % 4096 == 0]
+
     def slot(self, size: int = len(IMAGE)) -> bytes:
         """What slot B holds."""
         return self.board.flash.peek(BOARD.slots[1].image.start, size)

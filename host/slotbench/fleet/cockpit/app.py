@@ -98,8 +98,12 @@ def _add_words(app: Flask, cockpit: Cockpit) -> None:
         day=lambda at: f"{datetime.fromtimestamp(at, UTC):%A, %-d %B %Y}",
         ago=lambda at: board_words.ago_words(cockpit.now() - at),
         left=lambda at: board_words.duration_words(max(0, at - cockpit.now())),
+        group=lambda number: f"{number:,}",
+        kilobytes=lambda number: f"{number / 1024:.1f} KB" if number < 102_400 else f"{number // 1024} KB",
         lasting=board_words.duration_words, entry=board_words.entry_words,
         release=lambda view: board_words.release_words(view.counter, view.version))
+
+    app.jinja_env.tests["trouble"] = board_words.is_trouble
 
     @app.context_processor
     def known() -> dict[str, object]:

@@ -22,9 +22,11 @@ from slotbench.fleet.board_list import (
     list_entries,
 )
 from slotbench.fleet.board_words import view_words
-from slotbench.fleet.cockpit.asked import asked_number, asked_text
+from slotbench.fleet.cockpit.asked import asked_number, asked_text, require_signer
 from slotbench.fleet.cockpit.guard import signed_in
 from slotbench.fleet.database import FleetDatabase
+from slotbench.fleet.installs import ask_install, cancel_install, list_installs
+from slotbench.fleet.offers import newest_heads, signing_process
 
 __all__ = ["add_board_pages", "asked_filter"]
 
@@ -65,8 +67,18 @@ def add_board_pages(app: Flask, database: FleetDatabase, now: Callable[[], int])
             if found is None:
                 abort(HTTPStatus.NOT_FOUND)
             history = list_entries(connection, device_id, found.product, limit=_HISTORY, before=before)
+            newest = [
+                head for head in newest_heads(connection)
+                if (head.product, head.channel) == (found.product, found.channel)]
+            asked = [each for each in list_installs(connection) if each.device_id == device_id]
+            signer = signing_process(connection, now())
+        newer = [head for head in newest if head.counter > found.running and not head.paused]
         return render_template(
             "board.html", board=found, sentences=view_words(found, now())[1:], days=_days(history),
+            newer=newer[0] if newer else None, asked=asked[0] if asked else None, signer=signer,
+            has_refused=bool(newer) and (found.state, found.report_counter) == (
+                BoardHealth.TROUBLE, newer[0].counter),
+            is_listed=any(device_id in head.devices for head in newest),
             oldest=history[-1].id if len(history) == _HISTORY else None)
 
     @app.post("/board")
@@ -77,6 +89,17 @@ def add_board_pages(app: Flask, database: FleetDatabase, now: Callable[[], int])
             name_board(
                 connection, signed_in(), now(), device_id, name=request.form.get("name", ""),
                 place=request.form.get("place", ""))
+        return redirect(url_for("board", id=device_id), HTTPStatus.SEE_OTHER)
+
+    @app.post("/board/<any(install, cancel):what>")
+    def ask_board(what: str) -> Response:
+        """Ask that a board has what its channel offers, or that it is listed no more."""
+        device_id = "".join(filter(str.isprintable, request.form.get("id", "")))
+        option = "" if what == "install" else " --cancel"
+        with database.writing() as connection:
+            require_signer(connection, now(), f"slotbench fleet install {device_id}{option}")
+            ask = ask_install if what == "install" else cancel_install
+            ask(connection, signed_in(), now(), device_id)
         return redirect(url_for("board", id=device_id), HTTPStatus.SEE_OTHER)
 
 

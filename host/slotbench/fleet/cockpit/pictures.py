@@ -56,14 +56,18 @@ def channel_bars(running: Sequence[RunningCount]) -> list[ChannelBar]:
         channels.setdefault((each.product, each.channel), []).append(each)
     found = []
     for (product, channel), counts in channels.items():
+        # A counter has one colour in all channels of its product.
+        known = sorted({each.running for each in running if each.product == product}, reverse=True)
         newest = sorted(counts, key=lambda count: -count.running)
         shown = newest if len(newest) <= _PARTS_MAX else newest[: _PARTS_MAX - 1]
-        named = [(_words(count), count.boards, count.running) for count in shown]
+        named = [
+            (f"part-{min(known.index(count.running), _PARTS_MAX - 1)}", _words(count), count.boards,
+             count.running) for count in shown]
         if rest := sum(count.boards for count in newest[len(shown):]):
-            named.append(("older", rest, -1))
+            named.append((f"part-{_PARTS_MAX - 1}", "older", rest, -1))
         found.append(ChannelBar(
             product=product, channel=channel, boards=sum(count.boards for count in counts),
-            parts=_parts([(f"part-{index}", *part) for index, part in enumerate(named)])))
+            parts=_parts(named)))
     return found
 
 

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from slotbench.errors import BenchError
 from slotbench.fleet.board_list import late_after
-from slotbench.fleet.cockpit.asked import asked_text
+from slotbench.fleet.cockpit.asked import asked_text, require_signer
 from slotbench.fleet.cockpit.guard import signed_in
 from slotbench.fleet.cockpit.pictures import evidence_bar, step_marks
 from slotbench.fleet.database import FleetDatabase
@@ -24,6 +24,8 @@ from slotbench.fleet.offers import (
     newest_heads,
     signing_process,
 )
+from slotbench.fleet.offer_asks import OfferStep, ask_offer, cancel_ask, list_asks
+from slotbench.fleet.release_sizes import release_sizes
 from slotbench.fleet.rollout_decision import Evidence
 from slotbench.fleet.rollout_plan import RolloutPlan, parse_duration, parse_steps
 from slotbench.fleet.rollout_runner import read_channel_head
@@ -36,6 +38,8 @@ from slotbench.fleet.rollout_store import (
     open_rollouts,
 )
 from slotbench.formats.fields import check_name
+from slotbench.formats.release import Preflight
+from slotbench.release.describe import PREFLIGHT_WORDS
 from slotbench.release.store import Store
 
 __all__ = ["add_release_pages"]
@@ -45,12 +49,14 @@ _SHOWN = 30
 
 def add_release_pages(app: Flask, database: FleetDatabase, site: Path, now: Callable[[], int]) -> None:
     """Add the pages of the site in the folder `site`. `now` gives Unix seconds."""
-    _add_releases(app, database)
+    store = Store(site)
+    _add_releases(app, database, store, now)
     _add_rollouts(app, database, now)
-    _add_changes(app, database, Store(site), now)
+    _add_rollout_changes(app, database, store, now)
+    _add_offer_changes(app, database, now)
 
 
-def _add_releases(app: Flask, database: FleetDatabase) -> None:
+def _add_releases(app: Flask, database: FleetDatabase, site: Store, now: Callable[[], int]) -> None:
     @app.get("/releases")
     def releases() -> str:
         """All releases, and where each is offered."""
@@ -66,10 +72,14 @@ def _add_releases(app: Flask, database: FleetDatabase) -> None:
             if found is None:
                 abort(HTTPStatus.NOT_FOUND)
             offering = [head for head in newest_heads(connection) if head.digest == found.digest]
-            open_ones = [each for each in open_rollouts(connection) if each.digest == found.digest]
+            open_ones = {each.channel: each for each in open_rollouts(connection)
+                         if each.product == found.product}
+            asked = {each.channel: each for each in list_asks(connection, found.product)}
             return render_template(
-                "release.html", release=found, offering=offering, rollouts=open_ones,
-                heads=list_offered(connection, found.digest), plan=RolloutPlan())
+                "release.html", release=found, offering=offering, rollouts=open_ones, asked=asked,
+                heads=list_offered(connection, found.digest), plan=RolloutPlan(),
+                sizes=release_sizes(connection, site, found), signer=signing_process(connection, now()),
+                preflight=PREFLIGHT_WORDS.get(_preflight(found.preflight), "not known here"))
 
 
 def _add_rollouts(app: Flask, database: FleetDatabase, now: Callable[[], int]) -> None:
@@ -78,10 +88,11 @@ def _add_rollouts(app: Flask, database: FleetDatabase, now: Callable[[], int]) -
         """The newest rollouts."""
         with database.reading() as connection:
             late_s = late_after(connection)
-            found = [
+            newest = list_rollouts(connection, _SHOWN)
+            return render_template("rollouts.html", under_way=[
                 (view, step_marks(view), evidence_bar(_evidence(connection, view, now(), late_s)))
-                for view in list_rollouts(connection, _SHOWN)]
-            return render_template("rollouts.html", rollouts=found)
+                for view in newest if not view.state.has_ended],
+                ended=[view for view in newest if view.state.has_ended])
 
     @app.get("/rollout/<int:number>")
     def rollout(number: int) -> str:
@@ -97,11 +108,12 @@ def _add_rollouts(app: Flask, database: FleetDatabase, now: Callable[[], int]) -
                 signer=signing_process(connection, now()))
 
 
-def _add_changes(app: Flask, database: FleetDatabase, site: Store, now: Callable[[], int]) -> None:
+def _add_rollout_changes(app: Flask, database: FleetDatabase, site: Store, now: Callable[[], int]) -> None:
     @app.post("/rollout/<int:number>/<any(pause, resume, abort):what>")
     def ask(number: int, what: str) -> Response:
         """Ask a rollout to pause, resume or abort. The process that signs does it."""
         with database.writing() as connection:
+            require_signer(connection, now(), f"slotbench fleet rollout {what}")
             ask_rollout(connection, signed_in(), now(), number, what)
         return redirect(url_for("rollout", number=number), HTTPStatus.SEE_OTHER)
 
@@ -122,8 +134,42 @@ def _add_changes(app: Flask, database: FleetDatabase, site: Store, now: Callable
             soak_s=parse_duration(form.get("soak", "").strip()), window=form.get("window", "").strip(),
             failed=_share("failed"), silent=_share("silent"), cohorts=cohorts)
         with database.writing() as connection:
+            require_signer(connection, now(), "slotbench fleet rollout start")
             number = begin_rollout(connection, signed_in(), now(), head, plan, late_after(connection))
         return redirect(url_for("rollout", number=number), HTTPStatus.SEE_OTHER)
+
+
+def _add_offer_changes(app: Flask, database: FleetDatabase, now: Callable[[], int]) -> None:
+    @app.post("/offer/<any(promote, pause, resume):what>")
+    def ask_for_offer(what: str) -> Response:
+        """Ask the process that signs for a head: a higher percentage, a pause, or an end of it."""
+        form, step = request.form, OfferStep(what)
+        product = check_name(form.get("product", ""), "product")
+        channel = check_name(form.get("channel", ""), "channel")
+        percent = _share("percent") if step is OfferStep.PROMOTE else 0
+        with database.writing() as connection:
+            require_signer(connection, now(), f"slotbench release {what} --channel {channel}")
+            ask_offer(
+                connection, signed_in(), now(), product, channel, form.get("digest", ""), step, percent)
+        return _release_again()
+
+    @app.post("/offer/cancel")
+    def cancel_offer() -> Response:
+        """Take back what was asked and is not signed yet."""
+        form = request.form
+        with database.writing() as connection:
+            cancel_ask(
+                connection, signed_in(), now(), check_name(form.get("product", ""), "product"),
+                check_name(form.get("channel", ""), "channel"))
+        return _release_again()
+
+
+def _release_again() -> Response:
+    return redirect(url_for("release", digest=request.form.get("digest", "")[:64]), HTTPStatus.SEE_OTHER)
+
+
+def _preflight(word: str) -> Preflight | None:
+    return Preflight(word) if word in set(Preflight) else None
 
 
 def _share(name: str) -> int:

@@ -203,7 +203,7 @@ class DdiService:
                 caller.address, caller.device_id)
             raise DdiRefusal(HTTPStatus.FORBIDDEN, "this device id belongs to a board")
         targets.add_target(connection, caller.device_id, caller.token, caller.address, now)
-        return self._target(connection, caller)
+        return self._target(connection, caller, is_locked=True)
 
     def _target(self, connection: Connection, caller: Caller, *, is_locked: bool = False) -> DdiTarget:
         found = targets.find_target(connection, caller.device_id, is_locked=is_locked)

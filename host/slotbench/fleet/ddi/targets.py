@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from slotbench.fleet.audit_log import Actor, record_action
 from slotbench.fleet.ddi.decision import ActionState, OpenAction
 from slotbench.fleet.ddi.device_tokens import DeviceToken
-from slotbench.fleet.recorder import HISTORY_S
+from slotbench.fleet.recorder import HISTORY_S, upsert
 from slotbench.fleet.schema import boards, ddi_actions, ddi_targets, events
 from slotbench.formats.journal import Report
 
@@ -67,8 +67,11 @@ def is_board(connection: Connection, device_id: str) -> bool:
 
 
 def add_target(connection: Connection, device_id: str, token: DeviceToken, address: str, now: int) -> None:
-    """Write a device down that asks for the first time."""
-    connection.execute(insert(ddi_targets).values(device_id=device_id, created=now))
+    """Write a device down that asks for the first time, whatever other processes do at the same moment."""
+    added = connection.execute(upsert(connection, ddi_targets).values(
+        device_id=device_id, created=now).on_conflict_do_nothing().returning(ddi_targets.c.device_id)).first()
+    if added is None:
+        return
     record_action(
         connection, Actor(f"{token.label} ({token.kind} token)", address), now, "hawkbit register", device_id,
         f"{token.product}/{token.channel}")

@@ -24,7 +24,7 @@ from slotbench.vboard.network.base import (
 )
 from slotbench.vboard.signals import DeviceOSError
 
-__all__ = ["LoopbackNetwork"]
+__all__ = ["LoopbackListener", "LoopbackNetwork", "LoopbackStream"]
 
 _GRACE_S = 2.0
 _SLICE_S = 0.02
@@ -74,7 +74,11 @@ class LoopbackNetwork(Network):
 
     def listen(self, port: int) -> TcpListener:
         """Take connections at the address of this port."""
-        return _LoopbackListener(_bound(self.place(port)[1]), self)
+        return LoopbackListener(self.bind(port), self)
+
+    def bind(self, port: int) -> socket.socket:
+        """A socket of this machine at the address of this port."""
+        return _bound(self.place(port)[1])
 
     def datagrams(self, host: str, port: int) -> Datagrams:
         """Real datagrams, to this machine's loopback only."""
@@ -92,7 +96,7 @@ class LoopbackNetwork(Network):
         if not is_this_machine(host):
             raise DeviceOSError(EHOSTUNREACH)
         try:
-            return _LoopbackStream(socket.create_connection((host, port), self.grace_s), self)
+            return LoopbackStream(socket.create_connection((host, port), self.grace_s), self)
         except TimeoutError:
             raise DeviceOSError(EINPROGRESS) from None
         except ConnectionError:
@@ -101,15 +105,18 @@ class LoopbackNetwork(Network):
             raise DeviceOSError(EHOSTUNREACH) from None
 
 
-class _LoopbackListener:
+class LoopbackListener:
+    """A port of the board, at its address on this machine."""
+
     def __init__(self, sock: socket.socket, network: LoopbackNetwork) -> None:
         self._sock = sock
         self._network = network
         self._waited_s = 0.0
-        self._taken: _LoopbackStream | None = None
+        self._taken: LoopbackStream | None = None
         sock.listen(1)
 
     def accept(self) -> TcpStream | None:
+        """The next connection, or None."""
         while not (ready := self._ready(_SLICE_S)) and self._is_patient():
             self._waited_s += _SLICE_S
         if not ready:
@@ -117,7 +124,7 @@ class _LoopbackListener:
         self._waited_s = 0.0
         sock = self._sock.accept()[0]
         sock.settimeout(self._network.grace_s)
-        self._taken = _LoopbackStream(sock, self._network)
+        self._taken = LoopbackStream(sock, self._network)
         return self._taken
 
     def _ready(self, seconds: float) -> bool:
@@ -129,10 +136,13 @@ class _LoopbackListener:
         return not busy and self._waited_s < self._network.accept_wait_s
 
     def close(self) -> None:
+        """Listen no more."""
         self._sock.close()
 
 
-class _LoopbackStream:
+class LoopbackStream:
+    """A connection of the board, or to it."""
+
     def __init__(self, sock: socket.socket, network: LoopbackNetwork) -> None:
         self._sock = sock
         self._network = network
@@ -141,6 +151,7 @@ class _LoopbackStream:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def write(self, data: bytes) -> int:
+        """Send all of it."""
         try:
             self._sock.sendall(data)
         except TimeoutError:
@@ -152,6 +163,7 @@ class _LoopbackStream:
         return len(data)
 
     def readinto(self, view: memoryview, *, patient: bool = True) -> int | None:
+        """Receive; None: nothing came, 0: the end."""
         if not self._wait(patient):
             return None
         try:
@@ -162,6 +174,7 @@ class _LoopbackStream:
         return count
 
     def readable(self) -> bool:
+        """Whether something came, or the end."""
         return self._wait(patient=True)
 
     @property
@@ -170,6 +183,7 @@ class _LoopbackStream:
         return self._sock.fileno() < 0
 
     def close(self) -> None:
+        """Hang up."""
         self._sock.close()
 
     def _wait(self, patient: bool) -> bool:
