@@ -16,18 +16,20 @@ from slotbench import data_path
 from slotbench.errors import BenchError
 from slotbench.mpy import PACKAGE, compile_mpy, compile_package, sources
 
-__all__ = ["MODULE", "PACK", "pack_package", "packed_files"]
+__all__ = ["MODULE", "PACK", "RECORD", "pack_package", "packed_files"]
 
 PACK: Final = "twoslot.pack"
 MODULE: Final = "twoslot_pack.mpy"
 """What mounts it."""
+RECORD: Final = "twoslot_record.py"
+"""What leaves at each start what the loader leaves elsewhere."""
 _MAGIC: Final = b"2SP1"
 _ENTRIES_MAX: Final = 255
 _NAME_BYTES: Final = 2
 
 
 def packed_files() -> dict[str, bytes]:
-    """The package for stock firmware as one file, and what mounts it, by path.
+    """The package for stock firmware as one file, and what the boot hook runs before it, by path.
 
     Raises BenchError as `pack_package` does, or without mpy-cross.
     """
@@ -35,7 +37,9 @@ def packed_files() -> dict[str, bytes]:
     modules = {
         f"/{path.removesuffix('.py')}.mpy": content
         for path, content in compile_package(sources(has_loader=False)).items()}
-    return {PACK: pack_package(modules), MODULE: compile_mpy(f"{PACKAGE}_pack", source, 3)}
+    return {
+        PACK: pack_package(modules), MODULE: compile_mpy(f"{PACKAGE}_pack", source, 3),
+        RECORD: data_path("device", RECORD).read_bytes()}
 
 
 def pack_package(modules: Mapping[str, bytes]) -> bytes:
