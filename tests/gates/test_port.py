@@ -13,7 +13,7 @@ ADDRESSES = ("RTC_TAIL", "RETAINED_TURNS")
 MAPPED = range(0x3FF00000, 0x40200000), range(0x60000000, 0x60002000)
 """Registers, memory and ROM."""
 MODULES = sorted(path.relative_to(DEVICE).as_posix() for path in (DEVICE / "application").glob("*.py"))
-AROUND = {"__init__.py", "outcome.py", "recovery/counting.py", "retained.py"}
+AROUND = {"__init__.py", "ntp.py", "outcome.py", "recovery/counting.py", "retained.py"}
 """They keep counts in memory that outlives a restart, by its address."""
 SLOTS = {"boot/control.py", "flash.py", "hook_line.py", "filesystem.py"}
 """Only boards with slots have these, or others in their place."""
@@ -28,7 +28,7 @@ def asks_the_chip(source: str) -> list[str]:
             found += [name for name in names if name == "esp" or name in ADDRESSES]
         if isinstance(node, ast.Attribute) and node.attr == "mem32":
             found.append("mem32")
-        if isinstance(node, ast.Constant) and isinstance(node.value, int) and any(node.value in each for each in MAPPED):
+        if isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value % 4 == 0 and any(node.value in each for each in MAPPED):
             found.append(hex(node.value))
     return found
 
