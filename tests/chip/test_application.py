@@ -133,6 +133,24 @@ def test_a_traceback_ends_an_attempt_on_a_chip(core: Path, tmp_path: Path) -> No
     assert running.console.text.count("restarting") == 2
 
 
+def test_without_a_loader_a_program_travels_too(core: Path, tmp_path: Path) -> None:
+    """Stock firmware at offset 0, and the package for it as one file: no slots, no journal."""
+    image = any_micropython()
+    need_slirp()
+    with ChipBed(tmp_path, boards.load("generic_4m_stock"), image, seed=3) as bed:
+        bundle = offer(bed, tmp_path, 2)
+        flash = bed.flash()
+        bed.put_files(flash, bed.files(MAIN))
+        with bed.running(flash) as running:
+            running.board.power_on()
+            assert running.run_until(confirmed(bed, flash, 2), HALF_AN_HOUR_S), running.console.last_lines(9)
+            assert running.console.marks("shade")[-1] == 2
+        files = files_of(bed, flash)
+    folder = f"/{FOLDERS[0]}/"
+    assert {path: data for path, data in files.items() if path.startswith(folder) and "twoslot." not in path} \
+        == {f"{folder}{path}": data for path, data in bundle.files.items()}
+
+
 COUNT = 20
 SMALL_MAIN = """\
 import gc, time, twoslot

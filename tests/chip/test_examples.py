@@ -142,7 +142,7 @@ def browser(bench: ExampleBench, wanted: bool) -> Iterator[None]:
         yield
     finally:
         over.set()
-        thread.join(30)
+        thread.join(120)
 
 
 def test_each_example_is_tried() -> None:

@@ -73,7 +73,7 @@ def board(core: Path) -> Iterator[HypercallBoard]:
 @pytest.fixture
 def server() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(30)
+        listening.settimeout(120)
         yield listening
 
 
@@ -82,7 +82,7 @@ def serve_once(server: socket.socket, body: bytes, heard: list[bytes]) -> thread
 
     def serve() -> None:
         with server.accept()[0] as peer:
-            peer.settimeout(30)
+            peer.settimeout(120)
             while not heard or not heard[0].endswith(b"\r\n\r\n"):
                 heard[:] = [b"".join(heard) + peer.recv(500)]
             peer.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -106,7 +106,7 @@ def test_an_http_get_through_it(board: HypercallBoard, server: socket.socket) ->
     board.type("b = s.read()")
     assert board.type("print(len(b), sum(b), s.read(), s.close())") == f"4000 {sum(body)} b'' None\n"
     assert board.board.us - begun_us > 4_000 * 20, "50 KB/s on the board's clock"
-    thread.join(30)
+    thread.join(120)
     assert heard == [b"GET / HTTP/1.0\r\n\r\n"]
     assert board.calls.connections == 1
 
@@ -143,14 +143,14 @@ def test_a_port_of_the_board(board: HypercallBoard) -> None:
 
     def call() -> None:
         with socket.create_connection(place, 30) as peer:
-            peer.settimeout(30)
+            peer.settimeout(120)
             peer.sendall(b"hello")
             heard.append(peer.recv(100))
 
     thread = threading.Thread(target=call)
     thread.start()
     assert board.type("c = s.accept()[0]; print(c.recv(10)); c.sendall(b'back'); c.close()").startswith("b'hello'")
-    thread.join(30)
+    thread.join(120)
     assert heard == [b"back"]
 
 

@@ -70,7 +70,7 @@ def running(core: Path) -> Iterator[RunningChip]:
 @pytest.fixture
 def server() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(30)
+        listening.settimeout(120)
         yield listening
 
 
@@ -79,7 +79,7 @@ def answering(server: socket.socket, answer: bytes) -> threading.Thread:
 
     def serve() -> None:
         with server.accept()[0] as peer:
-            peer.settimeout(30)
+            peer.settimeout(120)
             try:
                 peer.recv(100)
                 peer.sendall(answer)
@@ -122,7 +122,7 @@ def test_this_machine_reaches_a_port_of_the_board(running: RunningChip) -> None:
 
     def call() -> None:
         with socket.create_connection(("127.0.0.1", port), 30) as peer:
-            peer.settimeout(30)
+            peer.settimeout(120)
             peer.sendall(b"hello")
             heard.append(peer.recv(100))
 
@@ -131,7 +131,7 @@ def test_this_machine_reaches_a_port_of_the_board(running: RunningChip) -> None:
     said = running.type_line("c = s.accept()[0]; print(c.recv(10)); c.send(b'back'); c.close()", 60)
     assert said is not None and "b'hello'" in said
     running.run_until(lambda: not thread.is_alive(), 30)
-    thread.join(30)
+    thread.join(120)
     assert heard == [b"back"]
 
 
@@ -167,7 +167,7 @@ def test_asyncio_streams_speak_and_listen(running: RunningChip, server: socket.s
 
     def call() -> None:
         with socket.create_connection(("127.0.0.1", port), 30) as peer:
-            peer.settimeout(30)
+            peer.settimeout(120)
             peer.sendall(b"hello\n")
             heard.append(peer.recv(100))
 
@@ -202,7 +202,7 @@ def test_a_browser_types_at_webrepl(running: RunningChip) -> None:
     browser = threading.Thread(target=browse)
     browser.start()
     running.run_until(lambda: not browser.is_alive(), 60)
-    browser.join(30)
+    browser.join(120)
     assert heard[0].split()[1] == b"101" and "WebREPL connected" in str(heard[1]) and len(heard) == 3, heard
 
 
@@ -221,7 +221,7 @@ def test_datagrams_are_what_the_virtual_boards_are(running: RunningChip) -> None
     """What twoslot/ntp.py does: a connected socket that never blocks. A datagram that is short ends what is read."""
     with socket.socket(type=socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
-        server.settimeout(30)
+        server.settimeout(120)
 
         def serve() -> None:
             for answer in (bytes(range(48)), b"short"):

@@ -40,7 +40,7 @@ def wire(clock: Clock, need_slirp: None) -> Iterator[Wire]:
 @pytest.fixture
 def server() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(5)
+        listening.settimeout(60)
         yield listening
 
 
@@ -69,7 +69,7 @@ def test_a_port_nobody_listens_at_is_refused(wire: Wire, clock: Clock) -> None:
 def test_a_forwarded_port_reaches_the_board(wire: Wire, clock: Clock) -> None:
     guest = Guest(wire, clock)
     port = wire.forward(8267)
-    with socket.create_connection(("127.0.0.1", port), 5) as peer:
+    with socket.create_connection(("127.0.0.1", port), 60) as peer:
         peer.sendall(b"hello")
         assert guest.until(lambda: guest.heard == b"hello")
         assert guest.port == 8267
@@ -158,4 +158,4 @@ def _has(peer: socket.socket) -> bool:
     except BlockingIOError:
         return False
     finally:
-        peer.settimeout(5)
+        peer.settimeout(60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,9 +47,18 @@ def updater(make_board: Callable[..., DeviceBoard], site: Site) -> Updater:
     return start(make_board, site)
 
 
-def start(make_board: Callable[..., DeviceBoard], site: Site, running: bytes = OLD) -> Updater:
-    """A board that runs an image and is offered NEW."""
-    board = make_board(FaultyNetwork(WsgiNetwork(site.app())))
+def start(
+    make_board: Callable[..., DeviceBoard], site: Site, running: bytes = OLD, *, static: bool = False,
+) -> Updater:
+    """A board that runs an image and is offered NEW; `static`: by a server that asks nobody what he decodes."""
+    app = site.app()
+
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if static:
+            environ.pop("HTTP_USER_AGENT", None)
+        return app(environ, start_response)
+
+    board = make_board(FaultyNetwork(WsgiNetwork(serve)))
     board.put_slot(0, running, counter=5, version="1.0.0", floor=2, confirmed=True)
     board.flash.poke(RUNNING.table.start, blocks.table_sector(blocks.block_table(running)))
     vm = board.start()
@@ -98,17 +108,34 @@ def test_no_step_reads_the_patch_as_a_whole(updater: Updater) -> None:
     assert most == 1
 
 
+@pytest.mark.parametrize("static", [False, True])
 def test_without_the_old_image_the_deflated_one_comes(
-    make_board: Callable[..., DeviceBoard], site: Site,
+    make_board: Callable[..., DeviceBoard], site: Site, static: bool,
 ) -> None:
-    updater = start(make_board, site, relinked(40, seed=2))
+    """slotbench's server knows what the board decodes and sends it at once; a static host costs one request."""
+    updater = start(make_board, site, relinked(40, seed=2), static=static)
 
     assert updater.run() == DONE
 
     check_done(updater)
     asked = paths(updater)
-    assert len(asked) == 2 and asked[1] == f"/patches/{patch_path(site, whole=True).name}"
+    assert asked[1:] == [f"/patches/{patch_path(site, whole=True).name}"] * static
     assert asked[0].endswith(".patch") and "-" in asked[0], "the patch of the running image comes first"
+    assert log(updater) == []
+
+
+def test_a_patch_of_another_image_in_its_place_is_refused(
+    make_board: Callable[..., DeviceBoard], site: Site,
+) -> None:
+    """Where the deflated image should be there is a patch whose old image is longer than the one that runs."""
+    whole, patch = patch_path(site, whole=True), patch_path(site)
+    whole.write_bytes(patch.read_bytes())
+    updater = start(make_board, site, relinked(40, seed=2)[:-4096])
+
+    assert updater.run() == DONE
+
+    check_done(updater)
+    assert {code for code, _ in log(updater)} == {50} and "/images/" in paths(updater)[-1]
 
 
 def test_where_there_is_no_patch_the_blocks_are_fetched(updater: Updater, site: Site) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from slotbench import __version__
 from slotbench.vboard.network.base import NAME_UNKNOWN
 from slotbench.vboard.signals import DeviceOSError
 from support.device.board import refusal
@@ -27,8 +28,8 @@ def test_the_request_has_only_what_it_needs() -> None:
     client.text("heads/lamp/stable.head")
 
     assert asked(client) == [
-        "GET /heads/lamp/stable.head HTTP/1.1", "Host: updates.test:8080", "User-Agent: twoslot",
-        "Accept-Encoding: identity", "", ""]
+        "GET /heads/lamp/stable.head HTTP/1.1", "Host: updates.test:8080",
+        f"User-Agent: twoslot/{__version__} (2SP1 deflate)", "Accept-Encoding: identity", "", ""]
 
 
 def test_etag_and_range_are_requested() -> None:

@@ -203,7 +203,7 @@ def test_what_nginx_may_keep_is_what_the_server_of_the_bench_lets_be_kept(nginx:
     app = create_app(hosted.folder / "site").test_client()
     with serving(nginx, hosted.folder, block.text) as url:
         for name in names:
-            with urllib.request.urlopen(f"{url}/{name}", timeout=20) as answer:
+            with urllib.request.urlopen(f"{url}/{name}", timeout=90) as answer:
                 assert answer.headers["Cache-Control"] == app.get(f"/{name}").headers["Cache-Control"], name
 
 

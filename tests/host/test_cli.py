@@ -370,10 +370,10 @@ def test_serve_until_ctrl_c(site_folder: Path) -> None:
         line = process.stdout.readline()
         assert line.startswith(f"Serving {site_folder} at http://127.0.0.1:")
         url = line.split(" at ")[1].split()[0]
-        with urllib.request.urlopen(f"{url}/heads/sensor/stable.head", timeout=10) as response:
+        with urllib.request.urlopen(f"{url}/heads/sensor/stable.head", timeout=60) as response:
             assert response.read() == (site_folder / "heads/sensor/stable.head").read_bytes()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     finally:
         process.kill()
         process.communicate()

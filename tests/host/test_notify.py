@@ -21,7 +21,7 @@ from support.mqtt.brokers import Mosquitto, broker, free_port, packet
 from support.samples import PRODUCT, SEQ, KeyRing
 
 pytestmark = pytest.mark.usefixtures("mqtt")
-WITHIN_S = 20.0
+WITHIN_S = 90.0
 
 Commands: TypeAlias = dict[str, tuple[object, ...]]
 

@@ -308,13 +308,13 @@ def get(connection: http.client.HTTPConnection, path: str, **headers: str) -> tu
 
 def exchange(server: BackgroundServer, request: bytes) -> bytes:
     """Send bytes and read until the server closes the connection."""
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+    with socket.create_connection((server.host, server.port), timeout=60) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def test_blocks_over_one_connection(server: BackgroundServer, image_url: str, firmware: bytes) -> None:
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
     connection.connect()
     own = connection.sock.getsockname()
 
@@ -409,7 +409,7 @@ def test_many_boards_at_once(server: BackgroundServer, image_url: str, firmware:
     got: list[bytes] = []
 
     def board() -> None:
-        connection = http.client.HTTPConnection(server.host, server.port, timeout=30)
+        connection = http.client.HTTPConnection(server.host, server.port, timeout=120)
         got.append(get(connection, image_url)[1])
         connection.close()
 
@@ -425,10 +425,10 @@ def test_many_boards_at_once(server: BackgroundServer, image_url: str, firmware:
 def test_a_client_that_hangs_up_does_not_disturb_others(
     server: BackgroundServer, image_url: str, firmware: bytes,
 ) -> None:
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+    with socket.create_connection((server.host, server.port), timeout=60) as connection:
         connection.sendall(f"GET {image_url} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         connection.recv(1000)
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
 
     assert get(connection, image_url) == (200, firmware)
     connection.close()
@@ -437,8 +437,8 @@ def test_a_client_that_hangs_up_does_not_disturb_others(
 def test_stopping_does_not_wait_for_idle_clients(published: Store, image_url: str) -> None:
     before = threading.active_count()
     server = BackgroundServer(create_app(published.root)).__enter__()
-    idle = socket.create_connection((server.host, server.port), timeout=10)
-    slow = socket.create_connection((server.host, server.port), timeout=10)
+    idle = socket.create_connection((server.host, server.port), timeout=60)
+    slow = socket.create_connection((server.host, server.port), timeout=60)
     slow.sendall(f"GET {image_url} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     slow.recv(1000)
     idle.sendall(b"GET")
@@ -454,7 +454,7 @@ def test_stopping_does_not_wait_for_idle_clients(published: Store, image_url: st
     assert left, "the server waits for clients that say nothing"
     assert threading.active_count() == before
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((server.host, server.port), timeout=10)
+        socket.create_connection((server.host, server.port), timeout=60)
 
 
 def test_the_port_can_be_used_again(published: Store) -> None:
@@ -479,3 +479,23 @@ def test_ipv6(published: Store) -> None:
     with BackgroundServer(create_app(published.root), host="::1") as server:
         assert server.url == f"http://[::1]:{server.port}"
         assert exchange(server, f"GET {HEAD} HTTP/1.0\r\n\r\n".encode()).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(("agent", "status"), [
+    ("twoslot/0.1.0 (2SP1 deflate)", 200), ("twoslot/9 (deflate later)", 200), ("twoslot/0.1.0 (2SP1)", 404),
+    ("twoslot/0.1.0 (2SP1 deflated)", 404), ("twoslot", 404), ("curl/8 (deflate)", 404), ("", 404),
+    ("twoslot/1 (" + "x " * 60 + "deflate)", 404),
+])
+def test_where_a_patch_is_missing_the_deflated_image_goes_to_whoever_decodes_it(
+    client: FlaskClient, published: Store, agent: str, status: int,
+) -> None:
+    new, old, other = "a" * 32, "b" * 32, "c" * 32
+    published.write(f"patches/{new}.patch", b"whole")
+    published.write(f"patches/{new}-{other}.patch", b"small")
+    response = client.get(f"/patches/{new}-{old}.patch", headers={"User-Agent": agent})
+    assert response.status_code == status
+    if status == 200:
+        assert response.data == b"whole" and response.headers["Vary"] == "User-Agent"
+    there = client.get(f"/patches/{new}-{other}.patch", headers={"User-Agent": agent})
+    assert there.data == b"small", "what is there is what was asked for"
+    assert client.get(f"/patches/{old}-{new}.patch", headers={"User-Agent": agent}).status_code == 404

@@ -24,7 +24,7 @@ from support.samples import NOW, KeyRing
 DESCRIPTORS = 256
 SLOW = 400
 POLLS = 40
-LIMIT_S = 20
+LIMIT_S = 90
 SERVE = (f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({DESCRIPTORS}, {DESCRIPTORS})); "
          "from slotbench.cli import main; main()")
 HEAD = b"GET /heads/sensor/stable.head HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

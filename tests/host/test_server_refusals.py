@@ -44,7 +44,7 @@ def test_it_is_refused_and_logged_without_a_word_of_it(
     caplog.set_level(logging.INFO, "slotbench.server")
     answer = b""
     # A server that closes while more is on its way may reset the connection: its answer can be lost, its log not.
-    with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port(server)), timeout=30) as connection:
+    with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port(server)), timeout=120) as connection:
         connection.sendall(request)
         while piece := connection.recv(65536):
             answer += piece

@@ -28,7 +28,7 @@ from support.testbed import PRODUCT, TestBed
 HEAD = store.head_name(PRODUCT, "stable")
 RESET = b"<reset>"
 SILENCE = b"<silence>"
-_PATIENCE_S = 10
+_PATIENCE_S = 60
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from support.sampling import Sampler
 
 DEFECTS = {
     "an attempt costs nothing": Mutation("startup", "record[APP_ATTEMPTS] -= 1", "record[APP_ATTEMPTS] -= 0"),
-    "no attempt ends": Mutation("startup", "decision.end_attempt(record, end)", "record[APP_UNDER_WAY] = 0"),
+    "no attempt ends": Mutation("startup", "decision.end_attempt(record, traceback.load(record)[0] or end)", "record[APP_UNDER_WAY] = 0"),
     "any record will do": Mutation(
         "record", "if newest is None or record[APP_SEQUENCE] > newest[APP_SEQUENCE]:", "if newest is None:"),
     "what failed is not bad": Mutation("decision", "record[APP_STATE + active] = SLOT_BAD", "pass"),

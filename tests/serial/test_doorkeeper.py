@@ -18,7 +18,7 @@ from slotbench.vboard.serial.doorkeeper import is_web_client
 from slotbench.vboard.serial.uart import Uart
 
 NOBODY = 65534
-LIMIT_S = 10
+LIMIT_S = 60
 ATTACK = "\r\n__import__('os').system('touch owned')\r\n"
 
 

@@ -29,7 +29,7 @@ from support.live.bench import make_folder
 from support.serial.bench import SerialBench
 
 TALKING = "import time\nn = 0\nwhile True:\n    n += 1\n    print('lamp', n)\n    time.sleep(60)\n"
-LIMIT_S = 60
+LIMIT_S = 180
 
 
 class Viewer:

@@ -18,7 +18,7 @@ from slotbench.vboard.vms import VMS
 from support.live.bench import QUIET, make_folder
 from support.serial.bench import SerialBench
 
-LIMIT_S = 30
+LIMIT_S = 120
 RAW = b"raw REPL; CTRL-B to exit\r\n>"
 
 

@@ -17,7 +17,7 @@ from slotbench.vboard.serial.uart import Reset, Uart
 from slotbench.vboard.soc import Soc
 
 SYNC = SYNC_HEAD + b"\x55" * 32 + b"\xc0"
-LIMIT_S = 10
+LIMIT_S = 60
 
 
 class App:

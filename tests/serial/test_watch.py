@@ -24,7 +24,7 @@ from support.serial.web_repl import WebReplBridge
 
 MAIN = "import lamp, time\nprint('lamp is %s', lamp.PIN)\nwhile True:\n    time.sleep_ms(20)\n"
 OWN = "import time\nprint('own program')\nwhile True:\n    time.sleep_ms(20)\n"
-LIMIT_S = 60
+LIMIT_S = 180
 A, B = 0, 1
 
 

@@ -85,7 +85,7 @@ class Said(io.StringIO):
 
 def visit(url: str) -> None:
     with contextlib.suppress(OSError):  # 404 is an answer
-        urllib.request.urlopen(f"{url}/heads/lamp/stable.head", timeout=10).read()
+        urllib.request.urlopen(f"{url}/heads/lamp/stable.head", timeout=60).read()
     _thread.interrupt_main()
 
 

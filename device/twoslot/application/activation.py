@@ -1,5 +1,5 @@
 # The application that is whole in the spare folder goes on trial. A stage of an update.
-from twoslot.application import record, decision, startup, trial
+from twoslot.application import record, decision, port, trial
 from twoslot.constants import STATE_DONE
 
 

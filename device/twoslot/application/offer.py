@@ -17,6 +17,9 @@ def check(agent, s):
         policy.check_rollout(head, agent.facts, s, policy.device_id(s), agent.force)
     except ReleaseError as e:
         refusal = e
+    if not agent.facts["size"]:
+        # Stock firmware has no slots: it takes applications only.
+        refusal = refusal or ReleaseError(codes.UP_TO_DATE, head["counter"])
     head["next"] = None if refusal else STATE_RELEASE
     why = refusal
     if head["app"]:

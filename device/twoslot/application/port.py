@@ -26,7 +26,7 @@ def firmware():
     trial = word[RTC_TAIL + 4] >> 8 & 0xFF == 1
     note = word[RTC_TAIL + 24] & 0xFF
     reason = word[RTC_TAIL + 4] >> 24 & 0xFF
-    confirmed = note == NOTE_CONFIRMED or reason == BOOT_ORDINARY
+    confirmed = note == NOTE_CONFIRMED or reason <= BOOT_ORDINARY  # 0: without the loader
     trial = trial and note != NOTE_CONFIRMED
     return word[RTC_TAIL + 8] & 0xFFFFFFFF, trial, confirmed, reason == BOOT_FALLBACK
 

@@ -1,6 +1,8 @@
 # Sends a request over HTTP/1.1 (RFC 9112) and reads the head of its response. No redirects: they
 # carry no trust, and to HTTPS they do not work here. It is loaded to ask, then dropped: response.py
 # reads the body.
+import twoslot
+
 from twoslot import codes
 from twoslot.constants import BODY_MOST
 from twoslot.errors import LinkError
@@ -24,8 +26,10 @@ def get(holder, base, url, etag=None, start=0, end=0, who=None):
         raise LinkError(codes.NAME_NOT_RESOLVED, 0)
     slash = url.find("/", 7)
     host, path = (url[7:slash], url[slash:]) if slash > 0 else (url[7:], "/")
-    head = "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: twoslot\r\nAccept-Encoding: identity\r\n"
-    head = head % (path, host)
+    head = (
+        "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: twoslot/%s (2SP1 deflate)\r\n"
+        "Accept-Encoding: identity\r\n")
+    head = head % (path, host, twoslot.__version__)
     if etag:
         head += "If-None-Match: %s\r\n" % etag
     if end:

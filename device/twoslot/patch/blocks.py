@@ -122,13 +122,12 @@ def run(agent):
     bits, length, old_length = head[4], progress["length"], int.from_bytes(head[8:12], "little")
     if head[:4] != b"2SP1" or not 9 <= bits <= 12 or int.from_bytes(head[12:], "little") != length:
         throw(0)
-    if agent.plan["ways"] & 1:
-        # The descriptor of the running slot has the length of the old image.
+    if old_length:
+        # The descriptor of the running slot has the length of the old image. A server may send a patch that
+        # needs none in place of one that it does not have.
         Flash().read(agent.place[4], head)
         if old_length != int.from_bytes(head[12:], "little"):
             throw(0)
-    elif old_length:
-        throw(0)
     stream = StreamReader(response, bits)
     source = OldImage(agent.place[2], old_length)
     for _ in source.read(stream, agent):

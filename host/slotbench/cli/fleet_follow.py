@@ -17,6 +17,7 @@ from slotbench.cli.signer_options import chosen_signer, signer_options
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.head import Head
 from slotbench.interrupts import StoppedByUser
+from slotbench.project import PATCHES_MAX
 from slotbench.release.files import read_bytes
 from slotbench.release.patches import PATCHES_USUAL
 from slotbench.release.publish import Rollout
@@ -44,8 +45,8 @@ _log = logging.getLogger(__name__)
 @click.option(
     "--percent", type=click.IntRange(0, 100), default=100, show_default=True,
     help="Percentage of the boards; 0 for a rollout that you start.")
-@click.option(
-    "--patches", type=click.IntRange(0, 20), default=PATCHES_USUAL, metavar="N",
+@project_option(
+    "--patches", field="patches", type=click.IntRange(0, PATCHES_MAX), default=PATCHES_USUAL, metavar="N",
     help="Have patches from so many releases before it; 0: none.  [default: 3]")
 @click.option("--once", is_flag=True, help="Ask once, and end: for a timer.")
 @signer_options
@@ -59,8 +60,9 @@ def follow(
 ) -> None:
     """Ask the hawkBit at URL, as a device would, and publish in SITE what it assigns, until Ctrl-C.
 
-    It assigns a software module with two files: a .release that the offline key signed, and its image. What
-    is not signed by the product's keys is not published, and is reported there as a failure.
+    It assigns a software module with a .release that the offline key signed, and its image; or an archive
+    with these, or with an application. What is not signed by the product's keys is not published, and is
+    reported there as a failure.
 
     Example: slotbench fleet follow https://hawkbit.example.org --id lamps --token hawkbit.token
     """

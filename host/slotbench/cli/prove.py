@@ -20,6 +20,7 @@ _VERBS = {
             "slotbench.cli.prove_updaters:updaters", "Cut power: hobby updaters beside twoslot."),
         "fuzz": ("slotbench.cli.prove_fuzz:fuzz", "No input breaks a parser."),
         "push": ("slotbench.cli.prove_push:push", "How long a push takes."),
+        "servers": ("slotbench.cli.prove_servers:servers", "Servers of one site, side by side."),
         "memory": ("slotbench.cli.prove_memory:memory", "What twoslot takes from the heap."),
         "chip": ("slotbench.cli.prove_chip:chip", "The whole story on real firmware."),
         "suite": ("slotbench.cli.prove_suite:suite", "MicroPython's own tests, on the chip and the VM."),

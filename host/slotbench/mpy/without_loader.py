@@ -17,7 +17,7 @@ LEFT_OUT: Final = (
 """Modules, and folders of modules, that only a board with slots has a use for."""
 
 _STAYS: Final = ("image/request.py",)
-"""Inside a folder that is left out, and needed: a request is a request for the files of an application too."""
+"""Inside a folder that is left out, and needed: the files of an application are asked for so too."""
 
 
 def without_loader(modules: Mapping[str, bytes], overlay: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -28,6 +28,9 @@ REVALIDATE = "no-cache"
 """Cache header of heads and keys: a cache asks before each use."""
 
 _RANGE = re.compile(r"bytes=([0-9]{0,12})-([0-9]{0,12})")
+_PATCH = re.compile(r"(patches/[0-9a-f]{32})-[0-9a-f]{32}\.patch")
+_DECODES = re.compile(r"twoslot/[^ ]{1,32} \(([0-9A-Za-z ]{1,64})\)")
+"""What a board can decode (FORMATS, what a request says)."""
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 _BOARDS_IN_A_PIECE = 200
 _CACHE_BYTES_MAX = 64 * 1024 * 1024
@@ -108,6 +111,8 @@ def create_app(root: Path, boards: BoardAuthenticator | None = None) -> Flask:
             return _text_response(HTTPStatus.NOT_FOUND)
         try:
             content = contents.get(name)
+            if content is None and (whole := _whole_patch(name)) is not None:
+                content = contents.get(whole)
         except BenchError as error:
             _log.error("file not served: %s", error)
             return _text_response(HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -158,6 +163,15 @@ def require_published(root: Path) -> None:
         raise BenchError("nothing is published here", where=str(root), cure=cure, exit_code=USAGE)
 
 
+def _whole_patch(name: str) -> str | None:
+    """The patch that needs no old image, for a board that asks for one from an image and decodes both."""
+    found = _PATCH.fullmatch(name)
+    decodes = _DECODES.match(request.headers.get("User-Agent", ""))
+    if found is None or decodes is None or "deflate" not in decodes[1].split():
+        return None
+    return f"{found[1]}.patch"
+
+
 def _file_response(name: str, content: _CachedFile) -> Response:
     """The response 200, 206, 304 or 416 to this request, as RFC 9110 (13.2, 14.2) requires."""
     size = len(content.data)
@@ -166,6 +180,8 @@ def _file_response(name: str, content: _CachedFile) -> Response:
         "Cache-Control": IMMUTABLE if digest_in(name) else REVALIDATE,
         "Accept-Ranges": "bytes",
     }
+    if _PATCH.fullmatch(name):
+        headers["Vary"] = "User-Agent"
     if request.if_none_match.contains_weak(content.etag):
         return Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
     part = _requested_range(content)

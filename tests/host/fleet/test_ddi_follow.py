@@ -17,6 +17,8 @@ import pytest
 from flask import Flask, Response, redirect, request
 
 import slotbench as slotbench_package
+from slotbench.application.bundle import Bundle
+from slotbench.boards import load
 from slotbench.errors import BenchError
 from slotbench.fleet.audit_log import list_audit
 from slotbench.fleet.database import FleetDatabase
@@ -27,6 +29,7 @@ from slotbench.fleet.ddi.targets import DdiTarget, find_target
 from slotbench.formats import FormatError
 from slotbench.formats.head import Head
 from slotbench.release import documents
+from slotbench.release.applications import build_application, missing_files
 from slotbench.release.publish import Rollout, publish_release
 from slotbench.release.rollout import Channel
 from slotbench.release.store import Store
@@ -123,7 +126,7 @@ def test_a_follower_that_was_killed_before_it_reported_publishes_nothing_twice(
         branch, make_release(7), follower.keys_path, [firmware], ring.load("online"), NOW,
         rollout=Rollout(percent=50))
     follower.turn()
-    assert head_of(branch) == before and told == ["counter 7 in sensor/stable is published already"]
+    assert head_of(branch) == before and told == ["sensor/stable has it already"]
     assert state(database).running == 7
 
 
@@ -225,6 +228,38 @@ def test_a_release_in_an_archive_is_published(
     assert head_of(branch).counter == 7 and sent[-1][:2] == ("closed", "success")  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("form", ["with its firmware", "alone"])
+def test_a_program_is_published_with_its_files(
+    serve: Callable[[Flask], str], follow: Follow, branch: Store, make_release: MakeRelease, firmware: bytes,
+    ring: KeyRing, form: str, told: list[str],
+) -> None:
+    bundle = Bundle({"lib/lamp.py": b"x = 1\n" * 900, "main.py": b"import lamp\n"}, 0)
+    made = build_application(
+        bundle, product=PRODUCT, boards=[load("generic_4m")], version="1.0", counter=3, created=NOW)
+    signed = ring.load("offline").sign(made.to_payload())
+    files = {"app-3.application": signed.pack(), **{f"app-3.files/{path}": data for path, data in bundle.files.items()}}
+    if form == "with its firmware":
+        files |= {"a.release": make_release(7).read_bytes(), "f.bin": firmware}
+    follower = follow("http://127.0.0.1:1")
+    for damage, words in (
+        ({"app-3.files/main.py": b"import evil\n"}, "the files are not those"), ({"app-3.files/more.py": b""}, "the files"),
+        ({"app-3.files/../main.py": b""}, "path has the component"), ({"app-3.application": ring.load("stranger").sign(
+            made.to_payload()).pack()}, "is not a key of sensor"),
+    ):
+        app, sent = hostile({"a.swu": pack_cpio(files | damage)})
+        replace(follower, client=DdiClient(serve(app), PRODUCT, "branch", "x")).turn()
+        assert sent[-1][:2] == ("closed", "failure") and words in sent[-1][2] and head_of(branch) is None
+    app, sent = hostile({"a.swu": pack_cpio(files)})
+    follower = replace(follower, client=DdiClient(serve(app), PRODUCT, "branch", "x"))
+    follower.turn()
+    head = head_of(branch)
+    assert head is not None and (head.app, head.app_counter) == (signed.digest, 3) and sent[-1][1] == "success"
+    assert head.counter == (7 if form == "with its firmware" else 0)
+    assert not missing_files(branch, made)
+    follower.turn()
+    assert head_of(branch) == head and told[-1] == "sensor/stable has it already"
+
+
 @pytest.mark.parametrize("links", [
     {"download": {"href": "file:///etc/passwd"}}, {"download": {"href": "ftp://127.0.0.1/x"}},
     {"download": {"href": "http://192.0.2.1/x"}}, {"download": {"href": "http://u:p@127.0.0.1/x"}},
@@ -295,7 +330,7 @@ def test_a_poll_without_sense_is_nothing_to_do(
 
 @pytest.mark.parametrize("data", [
     b"", b"070701", b"070701" + b"-" * 104, b"070701" + b"F" * 104, b"070701" + b"0" * 104,
-    pack_cpio({"a": b"x"})[:-120], pack_cpio({f"{number}": b"" for number in range(70)})])
+    pack_cpio({"a": b"x"})[:-120], pack_cpio({f"{number}": b"" for number in range(2100)})])
 def test_an_archive_that_is_none_is_refused(data: bytes) -> None:
     with pytest.raises(FormatError):
         list(read_archive(data))

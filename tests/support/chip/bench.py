@@ -27,7 +27,7 @@ from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.serial.uart import Uart
 from support.chip.firmware_images import found
 
-LIMIT_S: Final = 60
+LIMIT_S: Final = 240
 _SIZE_4_MB: Final = 0x40
 _FS_START: Final = 0x100000
 _FS_START_1M: Final = 0x99000

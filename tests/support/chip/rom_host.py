@@ -18,7 +18,7 @@ from support.chip.rom_programs import ProgramBoard
 
 FLASH_BEGIN, FLASH_DATA, FLASH_END, MEMORY_BEGIN, MEMORY_END, MEMORY_DATA, SYNC, WRITE_REGISTER, READ_REGISTER = range(2, 11)
 SYNC_DATA: Final = b"\x07\x07\x12\x20" + b"\x55" * 32
-_ESPTOOL_S: Final = 60
+_ESPTOOL_S: Final = 180
 _SLICE_US: Final = 2_000
 
 

@@ -46,7 +46,7 @@ class ControlClient:
     def read(self) -> None:
         """Take all of the answer; the board's side is over."""
         if self._socket.fileno() >= 0:
-            self._socket.settimeout(5)
+            self._socket.settimeout(60)
             with self._socket, self._socket.makefile("rb") as lines:
                 self._lines = list(lines)
 

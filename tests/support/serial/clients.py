@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.programs.pool import python
 
-LIMIT_S = 90
+LIMIT_S = 180
 """No client takes this long; one that does is hung."""
 
 

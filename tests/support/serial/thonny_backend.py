@@ -14,7 +14,7 @@ from typing import Any, Self
 
 __all__ = ["ThonnyBackend"]
 
-_LIMIT_S = 30
+_LIMIT_S = 120
 
 
 class ThonnyBackend:

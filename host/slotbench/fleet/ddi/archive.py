@@ -14,7 +14,8 @@ _HEX = re.compile(rb"[0-9A-Fa-f]{8}")
 _MAGICS: Final = (b"070701", b"070702")
 _HEADER_BYTES: Final = 110
 _END: Final = "TRAILER!!!"
-_FILES_MAX: Final = 64
+_ENTRIES_MAX: Final = 2048
+_FORMAT_BITS, _REGULAR = 0o170000, 0o100000
 _NAME_MAX: Final = 256
 
 
@@ -24,9 +25,9 @@ def is_archive(data: bytes) -> bool:
 
 
 def read_archive(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """The names and contents of the files, in their order. Raises FormatError."""
+    """The names and contents of the files, in their order; folders and links are none. Raises FormatError."""
     at = 0
-    for _ in range(_FILES_MAX):
+    for _ in range(_ENTRIES_MAX):
         header = data[at:at + _HEADER_BYTES]
         if len(header) < _HEADER_BYTES or header[:6] not in _MAGICS:
             raise FormatError("this is no cpio archive of the form newc", at)
@@ -39,9 +40,10 @@ def read_archive(data: bytes) -> Iterator[tuple[str, bytes]]:
             return
         if begin + size > len(data):
             raise FormatError(f"the archive ends inside the file {name!r}", at)
-        yield name, data[begin:begin + size]
+        if _number(header, 14, at) & _FORMAT_BITS == _REGULAR:
+            yield name, data[begin:begin + size]
         at = _aligned(begin + size)
-    raise FormatError(f"the archive has more than {_FILES_MAX} files", at)
+    raise FormatError(f"the archive has more than {_ENTRIES_MAX} entries", at)
 
 
 def _number(header: bytes, offset: int, at: int) -> int:

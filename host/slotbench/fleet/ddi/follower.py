@@ -12,17 +12,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from slotbench import __version__
+from slotbench.application.bundle import Bundle
 from slotbench.errors import USAGE, BenchError
 from slotbench.fleet.ddi.archive import is_archive, read_archive
 from slotbench.fleet.ddi.client import DdiClient, DdiError
 from slotbench.fleet.ddi.messages import plain_text
-from slotbench.formats.document import DOCUMENT_BYTES_MAX
+from slotbench.formats import FormatError
+from slotbench.formats.application import KIND as APPLICATION
+from slotbench.formats.document import DOCUMENT_BYTES_MAX, split_document
+from slotbench.formats.fields import kind_of
+from slotbench.formats.file_list import sort_key
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
+from slotbench.formats.release import KIND as RELEASE
 from slotbench.formats.release import LENGTH_MAX
 from slotbench.release import documents, store
 from slotbench.release.patches import write_patches
-from slotbench.release.publish import Rollout, publish_release
+from slotbench.release.publish import Rollout, publish_offer
 from slotbench.release.sign import check_role
 from slotbench.release.signer import HeadSigner
 from slotbench.release.store import Store
@@ -30,7 +36,9 @@ from slotbench.release.store import Store
 __all__ = ["HawkbitFollower"]
 
 _ARTIFACTS_MAX: Final = 16
-_ARCHIVE_BYTES_MAX: Final = 2 * LENGTH_MAX + 64 * 1024
+_ARCHIVE_BYTES_MAX: Final = 2 * LENGTH_MAX + 6 * 1024 * 1024
+_FILES_FOLDER: Final = ".files/"
+_ARCHIVES: Final = (".swu", ".cpio")
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +47,7 @@ _log = logging.getLogger(__name__)
 class _Offered:
     """An artifact of a deployment, as the server describes it: nothing of it is believed."""
 
+    filename: str
     link: str
     size: int
     sha256: str
@@ -46,11 +55,12 @@ class _Offered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HawkbitFollower:
-    """Publishes in `channel` of `site` what the server of `client` assigns, to `percent` of the boards.
+    """Publishes in `channel` of `site` what the server of `client` assigns, with this rollout.
 
-    A release is published only if an offline key of the product signed it; `key`, the online key, signs the
-    head. `clock` gives Unix seconds. `told` is called with each head that was published, and `say` with each
-    sentence for people. `patches` is from how many releases before it boards get patches.
+    A release or an application is published only if an offline key of the product signed it; `key`, the
+    online key, signs the head. `clock` gives Unix seconds. `told` is called with each head that was
+    published, and `say` with each sentence for people. `patches` is from how many releases before it
+    boards get patches.
     """
 
     client: DdiClient
@@ -103,28 +113,36 @@ class HawkbitFollower:
         self.client.say(link, "closed", "success", plain_text(done))
 
     def _publish(self, deployment: Mapping[str, Any]) -> str:
-        """Publish the release of a deployment; what was done, in words."""
+        """Publish what a deployment has; what was done, in words."""
         keys = self._keys()
         with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
-            path = Path(folder) / "hawkbit.release"
             files = _Files(self.client, list(_artifacts(deployment)))
-            path.write_bytes(_release_document(files, path, keys))
-            signed, release = documents.read_release(path, keys)
-            name = f"counter {release.counter} in {keys.product}/{self.channel}"
-            if self._offers(keys.product, signed.digest):
-                return f"{name} is published already"
-            images = [files.image(image.sha256, image.length) for image in release.images.values()]
-            write_patches(self.site, keys, release, images, self.patches)
-            head = publish_release(
-                self.site, path, self.keys_path, images, self.key, int(self.clock()), channel=self.channel,
-                rollout=self.rollout)
+            paths = _signed_documents(files, Path(folder), keys)
+            release = images = application = None
+            if (path := paths.get(RELEASE)) is not None:
+                signed, release = documents.read_release(path, keys)
+                if not self._offers(keys.product, signed.digest):
+                    images = [files.image(image.sha256, image.length) for image in release.images.values()]
+            if (path := paths.get(APPLICATION)) is not None:
+                signed, _ = documents.read_application(path, keys)
+                if not self._offers(keys.product, signed.digest):
+                    application = path, files.bundle()
+            if images is None and application is None:
+                return f"{keys.product}/{self.channel} has it already"
+            if release is not None and images is not None:
+                write_patches(self.site, keys, release, images, self.patches)
+            head = publish_offer(
+                self.site, self.keys_path, self.key, int(self.clock()), channel=self.channel,
+                rollout=self.rollout, application=application,
+                release=(paths[RELEASE], images) if images is not None else None)
         self.told(head)
-        return f"published {name} for {head.audience()}"
+        return f"published {head.content()} in {keys.product}/{self.channel} for {head.audience()}"
 
     def _offers(self, product: str, digest: str) -> bool:
         path = self.site.path(store.head_name(product, self.channel))
         with suppress(BenchError):
-            return documents.read_head(path)[1].release == digest
+            head = documents.read_head(path)[1]
+            return digest in (head.release, head.app)
         return False
 
     def _keys(self) -> Keys:
@@ -137,14 +155,18 @@ class _Files:
     def __init__(self, client: DdiClient, offered: Sequence[_Offered]) -> None:
         self._client = client
         self._offered = offered
-        self._inside: list[bytes] | None = None
+        self._inside: list[tuple[str, bytes]] | None = None
 
-    def small(self) -> Iterator[bytes]:
-        """What may be a document: the small files, then those in an archive."""
+    def small(self, has_found: Callable[[], bool]) -> Iterator[bytes]:
+        """What may be a document: the small files, then those in archives.
+
+        A file that does not have the name of an archive is only taken for one if nothing was found before.
+        """
         for each in self._offered:
             if each.size <= DOCUMENT_BYTES_MAX:
                 yield self._client.download(each.link, DOCUMENT_BYTES_MAX)
-        yield from (data for data in self._archived() if len(data) <= DOCUMENT_BYTES_MAX)
+        if not has_found() or any(each.filename.endswith(_ARCHIVES) for each in self._offered):
+            yield from (data for _, data in self._archived() if len(data) <= DOCUMENT_BYTES_MAX)
 
     def image(self, sha256: str, length: int) -> bytes:
         """The image with this digest. Raises BenchError if the deployment does not have it."""
@@ -153,38 +175,55 @@ class _Files:
             data = self._client.download(each.link, length)
             if hashlib.sha256(data).hexdigest() == sha256:
                 return data
-        for data in self._archived():
+        for _, data in self._archived():
             if hashlib.sha256(data).hexdigest() == sha256:
                 return data
         raise BenchError(
             "the image of the release is not among the files", where=f"SHA-256 {sha256[:16]}...",
             cure="add the image file that the release was built from to the software module")
 
-    def _archived(self) -> Sequence[bytes]:
+    def bundle(self) -> Bundle:
+        """The files of an application: those in a folder `....files` of an archive, as they lie beside it."""
+        inside = ((name.partition(_FILES_FOLDER)[2], data) for name, data in self._archived())
+        files = {name: data for name, data in inside if name}
+        if not files:
+            raise BenchError(
+                "the files of the application are not in an archive",
+                cure="pack its .application, and the folder .files beside it, with cpio")
+        return Bundle(dict(sorted(files.items(), key=lambda item: sort_key(item[0]))), 0)
+
+    def _archived(self) -> Sequence[tuple[str, bytes]]:
         if self._inside is None:
             self._inside = []
             for each in self._offered:
-                if DOCUMENT_BYTES_MAX < each.size <= _ARCHIVE_BYTES_MAX:
+                if each.size <= _ARCHIVE_BYTES_MAX:
                     data = self._client.download(each.link, _ARCHIVE_BYTES_MAX)
                     if is_archive(data):
-                        self._inside += [content for _, content in read_archive(data)]
+                        self._inside += read_archive(data)
         return self._inside
 
 
-def _release_document(files: _Files, path: Path, keys: Keys) -> bytes:
-    """The release document of these files. Raises BenchError if none is one that boards would take."""
-    problem: BenchError | None = None
-    for data in files.small():
-        path.write_bytes(data)
-        try:
-            documents.read_release(path, keys)
-        except BenchError as error:
-            is_one = b'"kind":"release"' in data.replace(b" ", b"")
-            problem = error if problem is None or is_one else problem
+def _signed_documents(files: _Files, folder: Path, keys: Keys) -> dict[str, Path]:
+    """The release, the application or both of these files, written to `folder`, by their kinds.
+
+    Raises BenchError if there is none, or one that boards would not take.
+    """
+    found: dict[str, Path] = {}
+    for data in files.small(lambda: bool(found)):
+        kind = ""
+        with suppress(FormatError):
+            kind = kind_of(split_document(data).payload)
+        if kind not in (RELEASE, APPLICATION) or kind in found:
             continue
-        return data
-    raise problem or BenchError(
-        "no release document is among the files", cure="add the signed .release file to the software module")
+        path = folder / f"hawkbit.{kind}"
+        path.write_bytes(data)
+        (documents.read_release if kind == RELEASE else documents.read_application)(path, keys)
+        found[kind] = path
+    if not found:
+        raise BenchError(
+            "no release document is among the files",
+            cure="add the signed .release file to the software module")
+    return found
 
 
 def _artifacts(deployment: Mapping[str, Any]) -> Iterator[_Offered]:
@@ -202,7 +241,7 @@ def _artifacts(deployment: Mapping[str, Any]) -> Iterator[_Offered]:
                 continue
             found += 1
             sha256 = hashes.get("sha256") if isinstance(hashes, dict) else None
-            yield _Offered(link, size, str(sha256 or "").lower())
+            yield _Offered(str(artifact.get("filename", "")), link, size, str(sha256 or "").lower())
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,1 @@
+# Stock firmware: nobody decides which slot starts.

@@ -1,0 +1,1 @@
+# Stock firmware: there is no boot journal.

@@ -1,0 +1,1 @@
+# Stock firmware: there are no slots.

@@ -1,0 +1,5 @@
+# Stock firmware: twoslot touches files only.
+
+
+class Flash:
+    """Nothing of the flash is read or written."""
