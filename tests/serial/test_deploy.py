@@ -235,7 +235,7 @@ def test_boot_is_renamed_when_all_it_runs_is_in_place() -> None:
     assert deploy.install_files(client, found, files, "port") == 4
     _, put, install = client.scripts
     assert put == "put ['boot.py', 'moves', 'twoslot-a.mpy', 'twoslot-boot-a.mpy', 'twoslot_boot.py']"
-    names = [re.fullmatch(r"(\S+) \S+ [0-9a-f]{64}", line)[1] for line in client.moves]  # type: ignore[index]
+    names = [re.fullmatch(r"(\S+)\t\S+\t[0-9a-f]{64}", line)[1] for line in client.moves]  # type: ignore[index]
     assert sorted(names[:-1]) == ["twoslot-a.mpy", "twoslot-boot-a.mpy", "twoslot_boot.py"]
     assert names[-1] == "boot.py"
     assert "['twoslot', 'twoslot/boot']" in install, "the folders there must be, outer ones first"

@@ -102,17 +102,7 @@ def new(
     if development_path is not None:
         require_marked(board)
         public, settings["development"] = read_public_part(development_path), True
-    files = board_files(settings, pinned)
-    if not board.has_loader:  # as source it finds no room
-        files = {"/main.py": b"import time\nwhile True:\n    time.sleep(1)\n"}
-    if own.found.has_twoslot:
-        files = {path: data for path, data in files.items() if not path.startswith(f"/{PACKAGE}/")}
-    if board.has_loader:
-        files["/twoslot.secret"] = json.dumps({"secret": secrets.token_hex(SECRET_BYTES)}).encode()
-    if public is not None:
-        files[f"/{ON_BOARD}"] = public
-    if not pinned and board.has_loader:
-        del files["/twoslot.keys"], files["/twoslot.keys2"]
+    files = _files(settings, pinned, public, board, has_twoslot=own.found.has_twoslot)
     if board.filesystem:
         filesystem = FlashFiles(flash, board.filesystem, first.fs_version or NEWEST_VERSION)
         filesystem.start(files)
@@ -131,10 +121,29 @@ def new(
         click.echo(f"  slotbench deploy --port {folder}.tty --app DIR")
         return
     if not pinned:
-        place = made.files_path / "twoslot.keys"
         click.echo("No keys are pinned: the board accepts no update.")
-        click.echo(f"Copy the product's keys file to {place}")
+        click.echo(f"Copy the product's keys file to {made.files_path / 'twoslot.keys'}")
     click.echo(f"Run it{why}: slotbench board run {folder}")
+
+
+def _files(
+    settings: dict[str, object], pinned: bytes, public: bytes | None, board: BoardProfile, *,
+    has_twoslot: bool,
+) -> dict[str, bytes]:
+    """What `slotbench deploy` leaves on the board. Without the loader it has a main.py alone: twoslot as source
+    finds no room.
+    """
+    files = board_files(settings, pinned)
+    if not board.has_loader:
+        return {"/main.py": b"import time\nwhile True:\n    time.sleep(1)\n"}
+    if has_twoslot:
+        files = {path: data for path, data in files.items() if not path.startswith(f"/{PACKAGE}/")}
+    files["/twoslot.secret"] = json.dumps({"secret": secrets.token_hex(SECRET_BYTES)}).encode()
+    if public is not None:
+        files[f"/{ON_BOARD}"] = public
+    if not pinned:
+        del files["/twoslot.keys"], files["/twoslot.keys2"]
+    return files
 
 
 def _vm_for(image: bytes, board: BoardProfile) -> tuple[str, str]:

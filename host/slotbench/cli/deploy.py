@@ -136,17 +136,14 @@ def deploy(
     if new_identity and identities_path is None:
         raise click.UsageError("--new-identity needs --identities FILE")
     if to_folder is not None:
-        write_package_folder(to_folder)
-        return
+        return write_package_folder(to_folder)
     keys = _keys(keys_path, product)
     if keys is not None:
         product = keys[1]
     profile = boards.load(board_name) if board_name is not None else None
     if profile is not None:
         board_name = profile.name
-    if app is None and profile is not None and not profile.has_loader and (project := project_of(ctx)):
-        app = project.app
-    bundle = read_bundle(app, None, as_source=False) if app is not None else None
+    bundle = _bundle(ctx, app, profile)
     given = {
         "product": product, "board": board_name, "channel": channel, "server": server, "cohort": cohort,
         "mqtt": mqtt, "ntp": ntp}
@@ -160,27 +157,17 @@ def deploy(
             _undo(access, found, dry_run)
             return
         _require_ready(found, product if keys is None else None, access, profile)
-        if found.has_loader:
-            package = {} if found.frozen is not None and not as_files else package_files()
-        else:
-            package = packed_files()
-        files = package | _files(found, given, development_path, access.name)
-        files |= _application(found, bundle)
-        if not found.has_loader:
-            files["boot.py"] = files.pop("boot.py")  # the last one: it starts all others
-        if keys is not None:
-            files["twoslot.keys"] = files["twoslot.keys2"] = pack_pinned(keys[0])
+        package = _package(found, as_files)
+        files = package | _application(found, bundle) | _files(found, given, development_path, access.name)
+        files |= _pinned(found, keys)
         if identities_path is not None:
             files["twoslot.secret"] = _identity(found, identities_path, new_identity, dry_run)
-        if keys is None and "twoslot.keys" not in found.hashes:
-            click.echo("no keys are pinned: the board accepts no update until you give --keys")
         if networks:
             files[WIFI_FILE] = _wifi(access, networks, files["twoslot.json"], dry_run)
         _say_diff(found.boot, files["boot.py"])
         require_compilable(files["boot.py"], access.name)
         if dry_run:
-            click.echo(f"dry run: {len(files)} files in all, nothing was written")
-            return
+            return click.echo(f"dry run: {len(files)} files in all, nothing was written")
         stays = not package and not found.every_slot_has_twoslot
         _put(hold, found, files, with_keys=keys is not None, keeps_package=stays)
         _say_versions(found, has_files=bool(package) or stays and found.has_package)
@@ -250,6 +237,29 @@ def _undo(access: BoardAccess, found: BoardContent, dry_run: bool) -> None:
         click.echo("the applications stay in /app_a and /app_b and do not start any more; /main.py does")
     if found.frozen is not None:
         click.echo(f"twoslot {found.frozen} stays in the firmware, and does nothing without its boot hook")
+
+
+def _pinned(found: BoardContent, keys: tuple[bytes, str] | None) -> dict[str, bytes]:
+    """Both copies of the keys document, if there is one to pin."""
+    if keys is not None:
+        return dict.fromkeys(("twoslot.keys", "twoslot.keys2"), pack_pinned(keys[0]))
+    if "twoslot.keys" not in found.hashes:
+        click.echo("no keys are pinned: the board accepts no update until you give --keys")
+    return {}
+
+
+def _bundle(ctx: click.Context, app: Path | None, profile: BoardProfile | None) -> Bundle | None:
+    """The program in the folder `app`, without the loader else in that of the project; None for none."""
+    if app is None and profile is not None and not profile.has_loader and (project := project_of(ctx)):
+        app = project.app
+    return read_bundle(app, None, as_source=False) if app is not None else None
+
+
+def _package(found: BoardContent, as_files: bool) -> dict[str, bytes]:
+    """The files of twoslot: none where it is frozen, one where there is no loader."""
+    if not found.has_loader:
+        return packed_files()
+    return {} if found.frozen is not None and not as_files else package_files()
 
 
 def _application(found: BoardContent, bundle: Bundle | None) -> dict[str, bytes]:

@@ -100,11 +100,8 @@ def flash(
         say_board(link)
         is_native = given is not None and identify(given).family is Family.NATIVE
         board = choose_board(link, board_name, native=is_native)
-        if from_stock and not board.has_loader:
-            raise BenchError(
-                f"{board.name} keeps its stock firmware: there is nothing to move", where=port,
-                cure="slotbench deploy puts twoslot onto it; for the loader and its slots, name another "
-                "--board", exit_code=USAGE)
+        if from_stock:
+            _require_slots(board, port)
         found = survey_board(link, board)
         click.echo(f"board {board.name}; it starts {found.runs.value}")
         if board.bench_only:
@@ -136,6 +133,15 @@ def flash(
     if not dry_run:
         starts = "slot A" if board.has_loader else "the firmware"
         click.echo(f"written and compared; the board was reset and starts {starts}")
+
+
+def _require_slots(board: BoardProfile, port: str) -> None:
+    """Raise BenchError for a board that has no loader to be set up with."""
+    if not board.has_loader:
+        raise BenchError(
+            f"{board.name} keeps its stock firmware: there is nothing to move", where=port,
+            cure="slotbench deploy puts twoslot onto it; for the loader and its slots, name another --board",
+            exit_code=USAGE)
 
 
 def _move_files(dump: bytes, board: BoardProfile, port: str) -> MigratedData:

@@ -24,6 +24,10 @@ from slotbench.repl.package import mixed_versions
 from slotbench.vboard.forecast.status import BoardStatus
 from slotbench.vboard.forecast.status import status as status_of
 
+_OF_APPLICATIONS: Final = (
+    "app", "app_folder", "app_counter", "app_confirmed", "app_bad", "app_report", "app_trace")
+"""Keys of the board's dict that have words here."""
+
 
 @click.command()
 @click.option("--dump", type=PATH, metavar="FILE", help="The whole flash of a board.")
@@ -61,10 +65,6 @@ def status(dump: Path | None, port: str | None, without_main: bool, board: str |
     data = data[: chosen.chip_bytes]
     head = f"{dump}: {chosen.name} after its next start (slot and why are what the loader would do next)"
     _say(status_of(chosen, data), as_json, head)
-
-_OF_APPLICATIONS: Final = (
-    "app", "app_folder", "app_counter", "app_confirmed", "app_bad", "app_report", "app_trace")
-"""Keys of the board's dict that have words here."""
 
 
 def _say(facts: BoardStatus, as_json: bool, head: str) -> None:
