@@ -130,8 +130,8 @@ def _files(
     settings: dict[str, object], pinned: bytes, public: bytes | None, board: BoardProfile, *,
     has_twoslot: bool,
 ) -> dict[str, bytes]:
-    """What `slotbench deploy` leaves on the board. Without the loader it has a main.py alone: twoslot as source
-    finds no room.
+    """What `slotbench deploy` leaves on the board. Without the loader it has a main.py alone: as source
+    twoslot finds no room.
     """
     files = board_files(settings, pinned)
     if not board.has_loader:
