@@ -314,6 +314,42 @@ def test_heads_field_by_field(vm: CPythonVM, path: Path) -> None:
         assert check(device_id, cohort) == code, (device_id, cohort)
 
 
+@pytest.mark.parametrize("path", vectors("identity", ".json"))
+def test_identity_headers(vm: CPythonVM, path: Path) -> None:
+    expected = says(path)
+    app = expected["app"] and "/".join(map(str, expected["app"]))
+    who = {
+        "id": expected["id"], "nonce": None, "nc": expected["nc"] - 1, "key": bytes.fromhex(expected["secret"]),
+        "told": ("{}/{}".format(*expected["report"]), str(expected["running"]), app)}
+    authorization = vm.import_("twoslot.http.identity").authorization
+    asked = who, expected["host"], expected["path"], expected["body"].encode()
+
+    assert authorization(*asked) == f"Authorization: {expected['first_header']}\r\n"
+    who["nonce"] = expected["nonce"]
+    assert authorization(*asked) == f"Authorization: {expected['header']}\r\n"
+
+
+@pytest.mark.parametrize("path", vectors("reports", ".body"))
+def test_reports(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
+    """A board writes what the bench reads, and nothing that the bench refuses."""
+    body, expected = path.read_bytes(), says(path)
+    if expected is None:
+        return
+    vm.import_("machine").reset_cause = lambda: expected["reset"]
+    vm.import_("gc").mem_free = lambda: expected["free"]
+    vm.import_("network").WLAN = lambda interface: SimpleNamespace(status=lambda what: expected["rssi"])
+    board.files["/twoslot.why"] = expected["trace"].encode()
+    if not expected["trace"]:
+        del board.files["/twoslot.why"]
+    state = [None] * 12
+    state[:5] = expected["start"], expected["number"] - 1, expected["event"], expected["code"], expected["where"]
+    plan = {"counter": expected["counter"]} if expected["counter"] else None
+    agent = SimpleNamespace(plan=plan, blocks_in_place=(expected["done"], expected["blocks"]))
+
+    assert vm.import_("twoslot.http.report")._compose(agent, state) == body
+    assert state[:5] == [expected["start"], expected["number"], 0, 0, 0]
+
+
 class PatchBody:
     """A response whose body is a patch, all of which is there."""
 
