@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, false, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, func, literal, not_, or_, select
 
 from slotbench.fleet.board_list import TROUBLE
 from slotbench.fleet.rollout_decision import Evidence
@@ -28,8 +28,7 @@ def gather_evidence(
         else (column.running, column.report, column.report_counter))
     runs, about = running_column == counter, report_counter == counter
     is_bad = report.in_(TROUBLE)
-    # What a board fetched is known of images alone.
-    fetches = [false()] if of_program else [
+    fetches = [
         column.target > column.running, column.target.between(counter, counter),
         or_(column.report_counter != counter, not_(is_bad))]
     overdue, silent = column.last_seen < now - late_s, column.last_seen < now - silence_s
@@ -38,10 +37,13 @@ def gather_evidence(
         here = column.product == product, column.channel == channel
         return select(func.count()).select_from(boards).where(*here, *conditions).scalar_subquery()
 
+    # What a board fetched is known of images alone.
+    nothing = literal(0), literal(0)
+    fetching_now, fetching_quiet = nothing if of_program else (count(*fetches), count(*fetches, silent))
     known, running, proven, failed, failed_running, fetching, quiet = map(int, connection.execute(select(
         count(), count(runs), count(runs, about), count(about, is_bad), count(about, is_bad, runs),
-        count(*fetches),
-        count(runs, about, not_(is_bad), overdue) + count(*fetches, silent)
+        fetching_now,
+        count(runs, about, not_(is_bad), overdue) + fetching_quiet
         + count(runs, report_counter < counter, silent)
         + count(runs, report_counter > counter, silent))).one())
     return Evidence(
