@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from slotbench.formats import blocks, maptable
+from slotbench.formats import maptable
 from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, VECTORS, DeviceBoard, read_document, refusal, signing_key, trusted_keys
@@ -20,6 +20,7 @@ from support.device.control import loaders_word
 from support.device.network import answer, ok
 from support.device.site import HEAD, RELEASE
 from support.device.policy import PolicyBench
+from support.fuzz.patch_checks import NEW, PatchedBoard
 
 
 def vectors(folder: str, suffix: str = ".bin") -> list[Any]:
@@ -350,51 +351,15 @@ def test_reports(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
     assert state[:5] == [expected["start"], expected["number"], 0, 0, 0]
 
 
-class PatchBody:
-    """A response whose body is a patch, all of which is there."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.got = data, 0
-
-    def wait_ms(self, size: int = 0) -> None:
-        self.got = 0
-
-    def fill(self, views: Any) -> bool:
-        for view in views:
-            part, self.data = self.data[: len(view)], self.data[len(view) :]
-            view[: len(part)] = part
-            self.got += len(part)
-        return True
-
-
 @pytest.mark.parametrize("path", vectors("patches", ".patch"))
 def test_patches(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
     """What must be refused counts no block as there that is not the release's, and ends within 100 steps."""
-    old, new = ((VECTORS / "patches" / f"{name}.bin").read_bytes() for name in ("old", "new"))
-    running, spare = BOARD.slots
-    board.flash.poke(running.image.start, old)
-    board.flash.poke(spare.table.start, blocks.table_sector(blocks.block_table(new)))
-    scan, decoder = vm.import_("twoslot.image.scan"), vm.import_("twoslot.patch.blocks")
-    place = spare.image.start, spare.table.start, running.image.start, running.table.start, running.descriptor.start
-    progress = scan.start(place, {"length": len(new)})
-    for block in range(progress["blocks"]):
-        scan.check_block(progress, block)
-    board.put_slot(0, old, counter=5)
-    source = SimpleNamespace(close=lambda agent: None)
-    agent = SimpleNamespace(
-        progress=progress, plan={"ways": 2 if path.stem == "whole" else 1}, place=place, response=PatchBody(path.read_bytes()),
-        request=None, source=source, stage="twoslot.patch.blocks", written=0, tries=0)
-    steps = 0
-    while agent.stage == "twoslot.patch.blocks":
-        decoder.step(agent)
-        steps += 1
-        assert steps < 100, "an endless patch"
-
+    made = PatchedBoard(board, vm, path.read_bytes(), whole=path.stem == "whole")
     right = says(path)["sha256"] is not None
-    assert (progress["left"] == 0, agent.plan["ways"] != 0) == (right, right)
-    assert agent.stage == ("twoslot.image.scan" if right else "twoslot.patch.choice")
-    if right:
-        assert board.flash.peek(spare.image.start, len(new)) == new
+
+    assert made.make() == right and (made.agent.plan["ways"] != 0) == right
+    assert made.agent.stage == ("twoslot.image.scan" if right else "twoslot.patch.choice")
+    assert not right or made.image() == NEW
     assert [code for _, code, _ in vm.import_("twoslot")._log] == ([] if right else [50])
 
 
