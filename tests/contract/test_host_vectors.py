@@ -13,9 +13,11 @@ import pytest
 from slotbench.formats import FormatError, application_record, blocks, document, journal, maptable, windowlog
 from slotbench.formats.application import ApplicationDocument
 from slotbench.formats.application_record import ApplicationRecord
+from slotbench.formats.board_report import REPORT_BYTES_MAX, BoardReport
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.file_list import pack_list, parse_list
 from slotbench.formats.head import Head, rollout_place
+from slotbench.formats.identity import parse_authorization
 from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import parse_ea
 from slotbench.formats.journal import JournalCell
@@ -197,6 +199,36 @@ def test_tampered_document_is_refused_for_what_is_wrong(name):
     data, twin = load("tampered", name)
 
     assert refusal(data, twin["offered_as"]) in twin["codes"]
+
+
+@pytest.mark.parametrize("name", names("reports"))
+def test_report(name):
+    body, twin = load("reports", name, "body")
+
+    if twin is None:
+        with pytest.raises(FormatError):
+            BoardReport.from_payload(body)
+    else:
+        report = BoardReport.from_payload(body)
+        assert plain(asdict(report)) == twin
+        assert report.to_payload() == body and len(body) <= REPORT_BYTES_MAX
+
+
+@pytest.mark.parametrize("name", names("identity"))
+def test_identity(name):
+    twin = json.loads((VECTORS / "identity" / f"{name}.json").read_text())
+    body, secret = twin["body"].encode(), bytes.fromhex(twin["secret"])
+
+    device_id, proof = parse_authorization(twin["header"])
+
+    assert parse_authorization(twin["first_header"]) == (device_id, None)
+    assert (device_id, proof.nonce, proof.nc) == (twin["id"], twin["nonce"], twin["nc"])
+    assert plain([proof.report, proof.about, proof.running, proof.app]) == [*twin["report"], twin["running"], twin["app"]]
+    assert proof.matches(secret, twin["method"], twin["host"], twin["path"], body)
+    for other in ((twin["method"], twin["host"], twin["path"] + "x", body), ("PUT", twin["host"], twin["path"], body)):
+        assert not proof.matches(secret, *other)
+    if body:
+        assert not proof.matches(secret, twin["method"], twin["host"], twin["path"], body + b" ")
 
 
 def test_every_way_of_tampering_is_there():
