@@ -17,7 +17,7 @@ from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import NorFlash
 from support.chip.bench import any_micropython, flash_1m_micropython, need_slirp
 
-MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(50)\n"
+MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(500)\n"
 PROGRAM = "import lamp\nprint('@slotbench shade', lamp.SHADE)\n" + MAIN
 PAGE = "<p>A page of the lamp.</p>\n" * 200
 HALF_AN_HOUR_S = 1800

@@ -19,7 +19,7 @@ from slotbench.formats.journal import Report
 __all__ = [
     "DdiTarget", "add_target", "end_action", "find_action", "find_target", "given_up", "installed_action",
     "is_board", "keep_attributes", "list_targets", "mark_fetched", "new_action", "note", "open_action",
-    "set_state",
+    "said_of_itself", "set_state",
 ]
 
 _OPEN = [state.value for state in ActionState if state.is_open]
@@ -50,6 +50,12 @@ def find_target(connection: Connection, device_id: str, *, is_locked: bool = Fal
     statement = select(ddi_targets).where(ddi_targets.c.device_id == device_id)
     row = connection.execute(statement.with_for_update() if is_locked else statement).mappings().first()
     return None if row is None else _target(row)
+
+
+def said_of_itself(connection: Connection, device_id: str) -> list[tuple[str, str]]:
+    """What a device said of itself, by key; nothing for a board."""
+    found = find_target(connection, device_id)
+    return sorted(found.attributes.items()) if found is not None else []
 
 
 def list_targets(connection: Connection, limit: int = 1000) -> list[DdiTarget]:
