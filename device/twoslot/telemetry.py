@@ -58,8 +58,8 @@ def _insert_report(agent):
         agent.source.close(agent)
         agent.views = agent.progress["pieces"] = None
         state[T_EVENT], state[T_NEXT] = EVENT_DOWNLOAD, STAGE_DOWNLOAD  # type: ignore
+        twoslot.drop(agent.stage.split(".")[1])  # as agent.py does between two stages
         agent.stage = STAGE_REPORT
-        twoslot.drop("image")
     state[T_QUARTER] = quarter
 
 

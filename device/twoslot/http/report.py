@@ -77,7 +77,7 @@ def _compose(agent, state):
         try:
             with open("/twoslot.why", "rb") as f:
                 text = bytes([b if 31 < b < 127 or b == 10 else 63 for b in f.read(_TRACE)])
-            trace = ',"trace":' + json.dumps(text.decode())
+            trace = ',"trace":%s' % json.dumps(text.decode())
         except OSError:
             pass
     gc.collect()

@@ -57,7 +57,10 @@ boards = Table(
         "device_id"),
     Index("boards_last_seen", "last_seen"),
     Index("boards_report", "report", "product", "channel", "report_counter", "running"),
-    Index("boards_app_report", "app_report"),
+    Index("boards_app_report", "app_report", "product", "channel", "app_report_counter", "app_running"),
+    Index(
+        "boards_program", "product", "channel", "app_running", "app_report_counter", "last_seen",
+        "app_report", "device_id"),
     Index("boards_target_at", "target_at"),
 )
 """One row for each board. `searched` is id, name and place in small letters (`searched_text`), `target` the

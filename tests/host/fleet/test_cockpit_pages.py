@@ -161,7 +161,7 @@ def test_a_release_is_rolled_out_and_stopped_from_its_page(
     assert "Resume it now" in browser.get("/rollout/1").text
     clock[0] += LEASE_S + 1
     page = browser.get("/rollout/1").text
-    assert "it now" not in page and "slotbench fleet rollout resume --channel stable" in page
+    assert "it now" not in page and "slotbench fleet rollout resume --id 1" in page
     assert browser.post("/rollout/1/abort").status_code == 409, "nobody would sign it"
     runner.step()
     assert browser.post("/rollout/1/abort").status_code == 303
