@@ -116,7 +116,7 @@ def given_up(connection: Connection, device_id: str) -> set[str]:
 
 
 def offer_again(connection: Connection, actor: Actor, now: int, device_id: str) -> int:
-    """Let a device have the releases that it gave up; how many. Raises BenchError (usage) if there are none."""
+    """Let a device have what it gave up; how many releases. Raises BenchError (usage) if there are none."""
     changed = connection.execute(update(ddi_actions).where(
         ddi_actions.c.device_id == device_id,
         ddi_actions.c.state.in_([ActionState.FAILED, ActionState.DECLINED]),
