@@ -315,6 +315,47 @@ def test_heads_field_by_field(vm: CPythonVM, path: Path) -> None:
         assert check(device_id, cohort) == code, (device_id, cohort)
 
 
+def taken_with(vm: CPythonVM, check: Any) -> int:
+    """The code with which a document is refused; 0: it is taken."""
+    try:
+        check()
+    except vm.import_("twoslot.errors").ReleaseError as e:
+        return int(e.args[0])
+    return 0
+
+
+@pytest.mark.parametrize("path", vectors("releases", ".line"))
+def test_releases_field_by_field(vm: CPythonVM, path: Path) -> None:
+    line, policy_bench = path.read_bytes(), PolicyBench(vm)
+    policy_bench.settings.update(product="greenhouse")
+    digest = hashlib.sha256(line).digest()
+
+    def check() -> None:
+        fields = vm.import_("twoslot.trust.document").payload(line + bytes(531), "release")
+        policy_bench.policy.check_release(
+            fields, digest, {"release": digest, "counter": 7}, policy_bench.settings, policy_bench.facts)
+
+    assert taken_with(vm, check) == says(path)["board"]
+
+
+@pytest.mark.parametrize("path", vectors("programs", ".line"))
+def test_applications_field_by_field(vm: CPythonVM, path: Path) -> None:
+    """On a board that runs firmware 7 and data 2, with `.mpy` version 6."""
+    line, digest = path.read_bytes(), hashlib.sha256(path.read_bytes()).digest()
+    facts = {"data": 2, "folder": "/app_b", "running": "/app_a", "low": 0, "high": 0}
+    agent = SimpleNamespace(
+        head={"app": digest, "app_counter": 11, "counter": 7, "next": None}, plan=None, download=True,
+        facts={"app": facts, "counter": 7}, seal=None)
+    settings = {"product": "greenhouse", "board": "generic_4m", "channel": "stable"}
+
+    def check() -> None:
+        fields = vm.import_("twoslot.trust.document").payload(line + bytes(531), "application")
+        agent.seal = fields, digest, 1
+        vm.import_("twoslot.application.document").apply(agent, settings)
+
+    assert taken_with(vm, check) == says(path)["board"]
+
+
 @pytest.mark.parametrize("path", vectors("identity", ".json"))
 def test_identity_headers(vm: CPythonVM, path: Path) -> None:
     expected = says(path)
