@@ -316,7 +316,7 @@ def test_no_string_of_a_board_or_of_a_person_does_anything(
     with database.writing() as connection:
         connection.execute(update(boards).where(boards.c.device_id == "lamp-000003").values(
             device_id=HOSTILE[:64], name=HOSTILE[:64], place=HOSTILE[:64], product=HOSTILE[:32],
-            channel=HOSTILE[:32], address=HOSTILE[:64]))
+            channel=HOSTILE[:32], address=HOSTILE[:64], trace=HOSTILE, told_at=NOW))
         connection.execute(insert(events), [
             {"device_id": HOSTILE[:64], "at": NOW, "kind": kind, "counter": 7, "detail": detail}
             for kind, detail in ((HOSTILE[:32], HOSTILE), ("named", HOSTILE))])
