@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "host"))
 
-from golden import applications, heads, native, pages, patches, served  # noqa: E402
+from golden import applications, heads, native, offers, pages, patches, reports, served  # noqa: E402
 from golden.common import VECTORS  # noqa: E402
 
 from slotbench.formats import (  # noqa: E402
@@ -28,6 +28,7 @@ PARTS = (
     pages.map_files, pages.cell_files, pages.region_files, pages.descriptor_files,
     pages.windowlog_files, pages.rtc_files, served.image_files, served.document_files, served.tampered_files,
     served.rollout_files, heads.head_files, native.native_files,
+    offers.offer_files, reports.report_files, reports.identity_files,
     applications.list_files, applications.record_files, patches.patch_files,
 )
 LOCK = "locked.json"
@@ -38,7 +39,8 @@ FORMATS = {
     "descriptors": descriptor.MAGIC.decode(), "rtc": rtc.MAGIC.decode(),
     "applications": application_record.MAGIC.decode(), "lists": str(application.FORMAT),
     "patches": patch.MAGIC.decode(),
-    "documents": str(release.FORMAT), "heads": str(head.FORMAT), "tampered": str(release.FORMAT),
+    "documents": str(release.FORMAT), "heads": str(head.FORMAT), "releases": str(release.FORMAT),
+    "programs": str(application.FORMAT), "tampered": str(release.FORMAT),
 }
 """The format number that speaks for a folder; the others have none and never change."""
 

@@ -193,7 +193,7 @@ def unload():
     # What waits for something, or counts, stays: the first part of its name is in this text.
     drop("push.opening", *[
         name[8:] for name in sys.modules if name[:8] == "twoslot." and
-        name.split(".")[1] not in "schedule sleep button mqtt ntp push recovery services"])
+        name.split(".")[1] not in "schedule sleep button mqtt ntp push recovery services telemetry"])
 
 
 def get_schedule(in_steps=False):

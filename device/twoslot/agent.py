@@ -20,9 +20,9 @@ class Agent:
     """What the stages of an update share.
 
     A stage is a module whose step() does the next piece and says in `stage` what follows: the next
-    stage, or None at the end. Only one is in memory. In their order: boot/facts, http/documents,
-    trust/verify, boot/head, hook_line, boot/spare, image/scan, image/request, image/table,
-    patch/choice, patch/blocks, image/download, boot/trial; and resume, where one broke off.
+    stage, or None at the end. Only one is in memory. In their order: boot/facts, http/report
+    (telemetry.py), http/documents, trust/verify, boot/head, hook_line, boot/spare, image/scan, image/request,
+    image/table, patch/choice, patch/blocks, image/download, boot/trial; and resume, where one broke off.
 
     Documents and image come from `source`: its get() sets the response that is to be read, its
     close() ends it. It is http/response.py, or push/upload.py for a release that is pushed.

@@ -63,6 +63,7 @@ STATE_UNPACK = const(12)
 # Stages of the agent: modules (agent.py). A short text would be a name, which stays for ever.
 STAGE_FACTS = const("twoslot.boot.facts")
 STAGE_DOCUMENTS = const("twoslot.http.documents")
+STAGE_REPORT = const("twoslot.http.report")
 STAGE_VERIFY = const("twoslot.trust.verify")
 STAGE_HEAD = const("twoslot.boot.head")
 STAGE_HOOK_LINE = const("twoslot.hook_line")
@@ -80,6 +81,27 @@ STAGE_APP_FILES = const("twoslot.application.unpacking")
 STAGE_APP_VERIFICATION = const("twoslot.application.verification")
 STAGE_APP_ACTIVATION = const("twoslot.application.activation")
 STAGE_RESUME = const("twoslot.resume")
+
+# What is to be told to the server, in the list of telemetry.py: these are its places.
+TELEMETRY = const("twoslot.telemetry")
+T_START = const(0)  # a number drawn at the start
+T_NUMBER = const(1)  # of the last report
+T_EVENT = const(2)  # what waits to be reported, 0: nothing
+T_CODE = const(3)  # of the last error that was not reported
+T_WHERE = const(4)
+T_TOLD = const(5)  # code and place of the error that was reported last
+T_SEEN = const(6)  # the newest entry of the log
+T_TRIAL = const(7)  # True while this start is a trial
+T_QUARTER = const(8)  # quarters of the image that were reported
+T_NEXT = const(9)  # the stage that follows
+T_BODY = const(10)  # a report that the server has not answered
+T_REFUSED = const(11)  # True when the server takes no reports
+
+# Events of a report (FORMATS.md, board report).
+EVENT_START = const(1)
+EVENT_DOWNLOAD = const(2)
+EVENT_ERROR = const(3)
+EVENT_CONFIRMED = const(4)
 
 # What is done for a document, in this order.
 PHASE_GET = const(0)

@@ -9,7 +9,7 @@ _KEYS = (
     ("product", str), ("board", str), ("channel", str), ("server", str), ("device_id", str), ("cohort", str),
     ("confirm", str), ("interval_s", int), ("attempts", int), ("mpy_abi", int),
     ("quiet", list), ("development", bool), ("mqtt", str), ("mqtt_client", str), ("restart_delay_s", int),
-    ("unattended", int), ("step_ms", int), ("ntp", str),
+    ("unattended", int), ("step_ms", int), ("ntp", str), ("report", bool),
 )
 _REQUIRED = 4
 

@@ -5,7 +5,7 @@ import os
 
 import twoslot
 
-from twoslot.constants import APP_REPORT, BOOT_FALLBACK, BOOT_TRIAL, REPORT_BAD, REPORT_UNPROVEN
+from twoslot.constants import APP_REPORT, BOOT_FALLBACK, BOOT_TRIAL, REPORT_BAD, REPORT_UNPROVEN, TELEMETRY
 
 
 def make_schedule():
@@ -50,6 +50,8 @@ def make_schedule():
 
             opening.reopen(wanted, trial)
         twoslot.drop("boot", "settings", "push.opening", "application")
+        if s.get("report"):
+            __import__(TELEMETRY)
         if s.get("ntp") or s.get("mqtt"):
             from twoslot import services
 

@@ -1,24 +1,24 @@
-"""An application on the emulated chip, under a real firmware: taken, confirmed, then one changed file of it."""
+"""An application on the emulated chip, under a real firmware: taken, confirmed, then one changed file of it; with
+the loader, and on a board of 1 MB without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from slotbench import boards, data_path
+from slotbench import boards
 from slotbench.application.bundle import Bundle, build_bundle
 from slotbench.formats.application_record import FILES, FOLDERS, WHY, ApplicationRecord, Folder, FolderState, newest_record
-from slotbench.prove.chip.bed import NOW, PHY_BLOCK, PRODUCT, ChipBed, RunningChip
+from slotbench.prove.chip.bed import NOW, PRODUCT, ChipBed, RunningChip
 from slotbench.release.applications import build_application
 from slotbench.release.publish import publish_offer
-from slotbench.repl.package import package_files
-from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.littlefs import FlashFiles
-from slotbench.vboard.flash.nor import SECTOR, NorFlash
-from support.chip.bench import any_micropython, need_slirp
+from slotbench.vboard.flash.nor import NorFlash
+from support.chip.bench import any_micropython, flash_1m_micropython, need_slirp
 from support.chip.stack import FREE_APPLICATION, WATCHED_TICKS, nested
 
-MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(50)\n"
+MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(500)\n"
 PROGRAM = "import lamp\nprint('@slotbench shade', lamp.SHADE)\n" + MAIN
 PAGE = "<p>A page of the lamp.</p>\n" * 200
 HALF_AN_HOUR_S = 1800
@@ -135,28 +135,78 @@ def test_a_traceback_ends_an_attempt_on_a_chip(core: Path, tmp_path: Path) -> No
 
 
 def test_without_a_loader_a_program_travels_too(core: Path, tmp_path: Path) -> None:
-    """Stock firmware at offset 0, and the package for it: no slots, no journal. The program has used 2,800 bytes
-    of the stack when it calls tick().
+    """Stock firmware at offset 0, and the package for it as one file: no slots, no journal. The program has used
+    so many bytes of the stack when it calls tick().
     """
     image = any_micropython()
     need_slirp()
-    with ChipBed(tmp_path, boards.load("d1_mini"), image, seed=3) as bed:
+    with ChipBed(tmp_path, boards.load("generic_4m_stock"), image, seed=3) as bed:
         bundle = offer(bed, tmp_path, 2)
-        flash = NorFlash(bed.profile.chip_bytes, clock=Clock(), log=False)
-        flash.poke(0, image[:3] + bytes([bed.profile.size_nibble << 4]) + image[4:])
-        flash.poke(bed.profile.visible_bytes - 4 * SECTOR, PHY_BLOCK)
-        record = ApplicationRecord(
-            sequence=2, active=0, folders=(Folder(state=FolderState.CONFIRMED, counter=1), Folder()))
-        own = {path: data for path, data in bed.files(MAIN).items() if not path.startswith("/twoslot/")}
-        bed.put_files(flash, {
-            **own, **{f"/{path}": data for path, data in package_files(has_loader=False).items()},
-            "/twoslot_record.py": data_path("device", "twoslot_record.py").read_bytes(),
-            "/app_a/main.py": nested(FREE_APPLICATION, WATCHED_TICKS).encode(), f"/{FILES[0]}": record.pack()})
+        flash = bed.flash()
+        bed.put_files(flash, bed.files(nested(FREE_APPLICATION, WATCHED_TICKS)))
         with bed.running(flash) as running:
             running.board.power_on()
             assert running.run_until(confirmed(bed, flash, 2), HALF_AN_HOUR_S), running.console.last_lines(9)
             assert running.console.marks("shade")[-1] == 2
-            assert "@log" not in running.console.text and max(running.console.marks("longest")) <= 600
+            assert "@log" not in running.console.text
         files = files_of(bed, flash)
-    assert {path: data for path, data in files.items() if path.startswith("/app_b/") and "twoslot." not in path} \
-        == {f"/app_b/{path}": data for path, data in bundle.files.items()}
+    folder = f"/{FOLDERS[0]}/"
+    assert {path: data for path, data in files.items() if path.startswith(folder) and "twoslot." not in path} \
+        == {f"{folder}{path}": data for path, data in bundle.files.items()}
+
+
+COUNT = 20
+SMALL_MAIN = """\
+import gc, time, twoslot
+import module_00
+gc.collect()
+print("@slotbench shade", module_00.SHADE)
+print("@slotbench free", gc.mem_free())
+while True:
+    twoslot.tick()
+    time.sleep_ms(50)
+"""
+
+
+def program_of_20_files(shade: int) -> Bundle:
+    """20 files of a kilobyte; one line of one of them changes."""
+    text = "".join(f"line_{n:02d} = 'what a program says, number {n:02d}'\n" for n in range(22))
+    files = {f"module_{n:02d}.py": f"{text}SHADE = {shade if n == 0 else 0}\n" for n in range(COUNT - 1)}
+    return Bundle({"main.py": SMALL_MAIN.encode(), **{path: data.encode() for path, data in files.items()}}, 0)
+
+
+def offer_small(bed: ChipBed, folder: Path, shade: int) -> Bundle:
+    publisher, bundle = bed.publisher, program_of_20_files(shade)
+    made = build_application(
+        bundle, product=PRODUCT, boards=[bed.profile], version=f"app-{shade}", counter=shade, created=NOW)
+    path = folder / f"app-{shade}.application"
+    path.write_bytes(publisher.offline.sign(made.to_payload()).pack())
+    publish_offer(
+        publisher.site, publisher.keys_path, publisher.online, NOW + 10 * shade, application=(path, bundle))
+    return bundle
+
+
+def test_a_program_of_20_files_on_a_board_of_1_mb(core: Path, tmp_path: Path) -> None:
+    image = flash_1m_micropython()
+    need_slirp()
+    with ChipBed(tmp_path, boards.load("esp01s_1m"), image, seed=3) as bed:
+        first = offer_small(bed, tmp_path, 2)
+        flash = bed.flash()
+        bed.put_files(flash, bed.files(MAIN))
+        with bed.running(flash) as running:
+            running.board.power_on()
+            assert running.run_until(confirmed(bed, flash, 2), HALF_AN_HOUR_S), running.console.last_lines(12)
+            whole, begun_us = running.wire.received, running.board.us
+            second = offer_small(bed, tmp_path, 3)
+            check_at_once(running)
+            assert running.run_until(confirmed(bed, flash, 3), HALF_AN_HOUR_S), running.console.last_lines(12)
+            one_line, seconds = running.wire.received - whole, (running.board.us - begun_us) / 1e6
+            assert running.console.marks("shade")[-1] == 3
+            free = min(running.console.marks("free"))
+        files = files_of(bed, flash)
+    print(f"\n20 files: {whole} bytes on the wire; one line: {one_line} bytes, {seconds:.0f} s; {free} bytes of heap free")
+    for folder, bundle in zip(FOLDERS, (first, second)):
+        inside = {path: data for path, data in files.items() if path.startswith(f"/{folder}/") and "twoslot." not in path}
+        assert inside == {f"/{folder}/{path}": data for path, data in bundle.files.items()}
+    assert one_line < whole / 2, "what did not change was copied on the board"
+    assert free > 20_000

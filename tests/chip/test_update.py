@@ -14,7 +14,7 @@ from support.chip.interrupted import leave_missing
 SEED = 11
 MISSING_EVERY = 6
 """The other blocks are in the slot already, as after an update that was interrupted: that makes it short."""
-MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(10)\n"
+MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(200)\n"
 
 
 def test_lost_and_late_frames_do_not_keep_a_board_from_being_updated(core: Path, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_each_step_on_the_real_webrepl(bench: ChipBench) -> None:
     assert install_files(board, found, files, board.name) == 3
     assert bench.shown.count("lamp on") == 1
     board.restart()
+    bench.until_shown("new")
     bench.until_shown("lamp on", bench.shown.index("new"))
     board.open_again()
     board.stop_program()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from slotbench.formats import blocks, maptable
+from slotbench.formats import maptable
 from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, VECTORS, DeviceBoard, read_document, refusal, signing_key, trusted_keys
@@ -20,6 +20,7 @@ from support.device.control import loaders_word
 from support.device.network import answer, ok
 from support.device.site import HEAD, RELEASE
 from support.device.policy import PolicyBench
+from support.fuzz.patch_checks import NEW, PatchedBoard
 
 
 def vectors(folder: str, suffix: str = ".bin") -> list[Any]:
@@ -314,51 +315,92 @@ def test_heads_field_by_field(vm: CPythonVM, path: Path) -> None:
         assert check(device_id, cohort) == code, (device_id, cohort)
 
 
-class PatchBody:
-    """A response whose body is a patch, all of which is there."""
+def taken_with(vm: CPythonVM, check: Any) -> int:
+    """The code with which a document is refused; 0: it is taken."""
+    try:
+        check()
+    except vm.import_("twoslot.errors").ReleaseError as e:
+        return int(e.args[0])
+    return 0
 
-    def __init__(self, data: bytes) -> None:
-        self.data, self.got = data, 0
 
-    def wait_ms(self, size: int = 0) -> None:
-        self.got = 0
+@pytest.mark.parametrize("path", vectors("releases", ".line"))
+def test_releases_field_by_field(vm: CPythonVM, path: Path) -> None:
+    line, policy_bench = path.read_bytes(), PolicyBench(vm)
+    policy_bench.settings.update(product="greenhouse")
+    digest = hashlib.sha256(line).digest()
 
-    def fill(self, views: Any) -> bool:
-        for view in views:
-            part, self.data = self.data[: len(view)], self.data[len(view) :]
-            view[: len(part)] = part
-            self.got += len(part)
-        return True
+    def check() -> None:
+        fields = vm.import_("twoslot.trust.document").payload(line + bytes(531), "release")
+        policy_bench.policy.check_release(
+            fields, digest, {"release": digest, "counter": 7}, policy_bench.settings, policy_bench.facts)
+
+    assert taken_with(vm, check) == says(path)["board"]
+
+
+@pytest.mark.parametrize("path", vectors("programs", ".line"))
+def test_applications_field_by_field(vm: CPythonVM, path: Path) -> None:
+    """On a board that runs firmware 7 and data 2, with `.mpy` version 6."""
+    line, digest = path.read_bytes(), hashlib.sha256(path.read_bytes()).digest()
+    facts = {"data": 2, "folder": "/app_b", "running": "/app_a", "low": 0, "high": 0}
+    agent = SimpleNamespace(
+        head={"app": digest, "app_counter": 11, "counter": 7, "next": None}, plan=None, download=True,
+        facts={"app": facts, "counter": 7}, seal=None)
+    settings = {"product": "greenhouse", "board": "generic_4m", "channel": "stable"}
+
+    def check() -> None:
+        fields = vm.import_("twoslot.trust.document").payload(line + bytes(531), "application")
+        agent.seal = fields, digest, 1
+        vm.import_("twoslot.application.document").apply(agent, settings)
+
+    assert taken_with(vm, check) == says(path)["board"]
+
+
+@pytest.mark.parametrize("path", vectors("identity", ".json"))
+def test_identity_headers(vm: CPythonVM, path: Path) -> None:
+    expected = says(path)
+    app = expected["app"] and "/".join(map(str, expected["app"]))
+    who = {
+        "id": expected["id"], "nonce": None, "nc": expected["nc"] - 1, "key": bytes.fromhex(expected["secret"]),
+        "told": ("{}/{}".format(*expected["report"]), str(expected["running"]), app)}
+    authorization = vm.import_("twoslot.http.identity").authorization
+    asked = who, expected["host"], expected["path"], expected["body"].encode()
+
+    assert authorization(*asked) == f"Authorization: {expected['first_header']}\r\n"
+    who["nonce"] = expected["nonce"]
+    assert authorization(*asked) == f"Authorization: {expected['header']}\r\n"
+
+
+@pytest.mark.parametrize("path", vectors("reports", ".body"))
+def test_reports(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
+    """A board writes what the bench reads, and nothing that the bench refuses."""
+    body, expected = path.read_bytes(), says(path)
+    if expected is None:
+        return
+    vm.import_("machine").reset_cause = lambda: expected["reset"]
+    vm.import_("gc").mem_free = lambda: expected["free"]
+    vm.import_("network").WLAN = lambda interface: SimpleNamespace(status=lambda what: expected["rssi"])
+    board.files["/twoslot.why"] = expected["trace"].encode()
+    if not expected["trace"]:
+        del board.files["/twoslot.why"]
+    state = [None] * 12
+    state[:5] = expected["start"], expected["number"] - 1, expected["event"], expected["code"], expected["where"]
+    plan = {"counter": expected["counter"]} if expected["counter"] else None
+    agent = SimpleNamespace(plan=plan, blocks_in_place=(expected["done"], expected["blocks"]))
+
+    assert vm.import_("twoslot.http.report")._compose(agent, state) == body
+    assert state[:5] == [expected["start"], expected["number"], 0, 0, 0]
 
 
 @pytest.mark.parametrize("path", vectors("patches", ".patch"))
 def test_patches(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
     """What must be refused counts no block as there that is not the release's, and ends within 100 steps."""
-    old, new = ((VECTORS / "patches" / f"{name}.bin").read_bytes() for name in ("old", "new"))
-    running, spare = BOARD.slots
-    board.flash.poke(running.image.start, old)
-    board.flash.poke(spare.table.start, blocks.table_sector(blocks.block_table(new)))
-    scan, decoder = vm.import_("twoslot.image.scan"), vm.import_("twoslot.patch.blocks")
-    place = spare.image.start, spare.table.start, running.image.start, running.table.start, running.descriptor.start
-    progress = scan.start(place, {"length": len(new)})
-    for block in range(progress["blocks"]):
-        scan.check_block(progress, block)
-    board.put_slot(0, old, counter=5)
-    source = SimpleNamespace(close=lambda agent: None)
-    agent = SimpleNamespace(
-        progress=progress, plan={"ways": 2 if path.stem == "whole" else 1}, place=place, response=PatchBody(path.read_bytes()),
-        request=None, source=source, stage="twoslot.patch.blocks", written=0, tries=0)
-    steps = 0
-    while agent.stage == "twoslot.patch.blocks":
-        decoder.step(agent)
-        steps += 1
-        assert steps < 100, "an endless patch"
-
+    made = PatchedBoard(board, vm, path.read_bytes(), whole=path.stem == "whole")
     right = says(path)["sha256"] is not None
-    assert (progress["left"] == 0, agent.plan["ways"] != 0) == (right, right)
-    assert agent.stage == ("twoslot.image.scan" if right else "twoslot.patch.choice")
-    if right:
-        assert board.flash.peek(spare.image.start, len(new)) == new
+
+    assert made.make() == right and (made.agent.plan["ways"] != 0) == right
+    assert made.agent.stage == ("twoslot.image.scan" if right else "twoslot.patch.choice")
+    assert not right or made.image() == NEW
     assert [code for _, code, _ in vm.import_("twoslot")._log] == ([] if right else [50])
 
 

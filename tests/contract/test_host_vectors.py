@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import pytest
 from slotbench.formats import FormatError, application_record, blocks, document, journal, maptable, windowlog
 from slotbench.formats.application import ApplicationDocument
 from slotbench.formats.application_record import ApplicationRecord
+from slotbench.formats.board_report import REPORT_BYTES_MAX, BoardReport
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.file_list import pack_list, parse_list
 from slotbench.formats.head import Head, rollout_place
+from slotbench.formats.identity import parse_authorization
 from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import parse_ea
 from slotbench.formats.journal import JournalCell
@@ -26,6 +29,9 @@ from slotbench.formats.rtc import Tail
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 KINDS = {"application": ApplicationDocument, "release": Release, "head": Head, "keys": Keys}
+LINES = {"heads": Head, "releases": Release, "programs": ApplicationDocument}
+FORMATS = Path(__file__).parents[2] / "device" / "FORMATS.md"
+GONE = object()
 ROLES = {"application": Role.OFFLINE, "release": Role.OFFLINE, "head": Role.ONLINE, "keys": Role.OFFLINE}
 
 
@@ -186,10 +192,46 @@ def test_heads_field_by_field(name):
     assert all(head.includes(device, cohort) is included for device, cohort, included in twin.get("includes", ()))
 
 
-def test_every_field_of_a_head_is_told_wrong():
-    told = {field for name in names("heads") for field in json.loads(load("heads", name, "line")[0])}
+@pytest.mark.parametrize(("folder", "name"), [
+    (folder, name) for folder in ("releases", "programs") for name in names(folder)])
+def test_offers_field_by_field(folder, name):
+    line, twin = load(folder, name, "line")
+    kind = LINES[folder]
 
-    assert told >= {field.name for field in fields(Head)}
+    if twin["bench"]:
+        assert kind.from_payload(line).to_payload() == line
+    else:
+        with pytest.raises(FormatError):
+            kind.from_payload(line)
+
+
+@pytest.mark.parametrize("folder", LINES)
+def test_every_field_is_told_right_and_wrong(folder):
+    """Each field is in FORMATS, in the codec, in a golden file that is taken and in one that is refused."""
+    own = {field.name for field in fields(LINES[folder])}
+    right, wrong = set(), set()
+    usual = json.loads(load(folder, "usual", "line")[0])
+    for name in names(folder):
+        line, twin = load(folder, name, "line")
+        found = json.loads(line)
+        if twin["bench"]:
+            right |= found.keys()
+        else:
+            wrong |= {key for key in own if found.get(key, GONE) != usual.get(key, GONE)}
+
+    assert right == own | {"kind", "format"}
+    assert wrong >= own - {"preflight", "frozen_main"}, own - wrong
+
+
+@pytest.mark.parametrize(("section", "kind"), [
+    ("Head", Head), ("Release", Release), ("Application", ApplicationDocument), ("Keys", Keys),
+    ("Board report", BoardReport)])
+def test_formats_has_the_fields_of_the_codec(section, kind):
+    text = FORMATS.read_text(encoding="utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    cells = [line.split("|")[1] for line in text.partition("\n\n| ")[2].partition("\n\n")[0].splitlines()[2:]]
+    named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+    assert named - {"kind", "format"} == {field.name for field in fields(kind)}
 
 
 @pytest.mark.parametrize("name", names("tampered"))
@@ -197,6 +239,36 @@ def test_tampered_document_is_refused_for_what_is_wrong(name):
     data, twin = load("tampered", name)
 
     assert refusal(data, twin["offered_as"]) in twin["codes"]
+
+
+@pytest.mark.parametrize("name", names("reports"))
+def test_report(name):
+    body, twin = load("reports", name, "body")
+
+    if twin is None:
+        with pytest.raises(FormatError):
+            BoardReport.from_payload(body)
+    else:
+        report = BoardReport.from_payload(body)
+        assert plain(asdict(report)) == twin
+        assert report.to_payload() == body and len(body) <= REPORT_BYTES_MAX
+
+
+@pytest.mark.parametrize("name", names("identity"))
+def test_identity(name):
+    twin = json.loads((VECTORS / "identity" / f"{name}.json").read_text())
+    body, secret = twin["body"].encode(), bytes.fromhex(twin["secret"])
+
+    device_id, proof = parse_authorization(twin["header"])
+
+    assert parse_authorization(twin["first_header"]) == (device_id, None)
+    assert (device_id, proof.nonce, proof.nc) == (twin["id"], twin["nonce"], twin["nc"])
+    assert plain([proof.report, proof.about, proof.running, proof.app]) == [*twin["report"], twin["running"], twin["app"]]
+    assert proof.matches(secret, twin["method"], twin["host"], twin["path"], body)
+    for other in ((twin["method"], twin["host"], twin["path"] + "x", body), ("PUT", twin["host"], twin["path"], body)):
+        assert not proof.matches(secret, *other)
+    if body:
+        assert not proof.matches(secret, twin["method"], twin["host"], twin["path"], body + b" ")
 
 
 def test_every_way_of_tampering_is_there():

@@ -13,7 +13,7 @@ from support.device.board import BOARD, CHANNEL, PRODUCT, SERVER, DeviceBoard, r
 NUMBER = {
     "product": 1, "board": 2, "channel": 3, "server": 4, "device_id": 5, "cohort": 6, "confirm": 7,
     "interval_s": 8, "attempts": 9, "mpy_abi": 10, "quiet": 11, "development": 12, "mqtt": 13,
-    "mqtt_client": 14, "restart_delay_s": 15, "unattended": 16, "step_ms": 17, "ntp": 18,
+    "mqtt_client": 14, "restart_delay_s": 15, "unattended": 16, "step_ms": 17, "ntp": 18, "report": 19,
 }
 
 

@@ -15,7 +15,7 @@ DEFECTS = [
     ("from __future__ import annotations", "cannot import __future__"),
     ("import socket", "leave that to http/connection.py, mqtt/client.py, ntp.py, push/opening.py"),
     ("def f():\n    import esp", "leave that to flash.py"),
-    ("from network import WLAN", "leave that to http/connection.py, mqtt/client.py, ntp.py, resolver.py"),
+    ("from network import WLAN", "leave that to http/connection.py, http/report.py, mqtt/client.py, ntp.py"),
     ("from twoslot.nothing import x", "there is no twoslot.nothing"),
     ("from . import nowhere\nfrom .nothing import x", "there is no twoslot.nothing"),
     ("from struct import *", "star import"),

@@ -7,7 +7,7 @@ from checks.report import GateReport
 
 BUDGET = {
     "boot_bytes": 2000, "idle_bytes": 5000, "update_peak_bytes": 20000, "push_peak_bytes": 24000,
-    "rsa_peak_bytes": 5000, "per_block_bytes": 600,
+    "rsa_peak_bytes": 5000, "per_block_bytes": 600, "stock_idle_bytes": 9000, "stock_peak_bytes": 29000,
 }
 
 

@@ -50,7 +50,7 @@ def sdist(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def wanted() -> tuple[dict[str, str], dict[str, str]]:
     device = ROOT / "device"
-    modules = [*device.glob("twoslot/**/*.py"), device / "twoslot_boot.py"]
+    modules = [*device.glob("twoslot/**/*.py"), *device.glob("twoslot_stock/**/*.py"), *device.glob("twoslot_*.py")]
     return (
         {path.relative_to(device).as_posix(): path.read_text() for path in modules},
         {path.name: path.read_text() for path in (ROOT / "boards").glob("*.toml")},

@@ -13,8 +13,9 @@ import pytest
 from slotbench.benchmark import compare, median_ratios, modelled_seconds
 from slotbench.benchmark.built import has_compiler
 from slotbench.benchmark.drawing import Drawing
+from slotbench.benchmark.work import changed_blocks, count_work
 from slotbench.image_packages import OFFICIAL, is_complete
-from slotbench.patch import make_patch
+from slotbench.patch import make_patch, pack_image
 from support.commands import RunCommand
 from support.relinked import relinked
 
@@ -35,7 +36,8 @@ def test_json_has_the_bytes_and_the_seconds_of_each_pair(slotbench: RunCommand, 
     assert found["ours"] == len(make_patch(relinked(), relinked(20))) < found["deflate"] / 10
     assert {"bsdiff_bz2", "detools_heatshrink", "xdelta3", "zstd"} < found.keys()
     seconds = result["modelled_seconds"]["old -> new"]
-    assert seconds["limit"]["total"] < seconds["ours"]["total"] < seconds["raw"]["total"]
+    assert seconds["limit"]["total"] < seconds["ours_160"]["total"] < seconds["ours_80"]["total"] < seconds["raw"]["total"]
+    assert found["work"]["edits"] > 0 < found["changed"]
     assert result["sums"] == {
         "updates": 1, "raw": found["raw"], "ours": found["ours"],
         "share": round(found["ours"] / found["raw"], 5)}
@@ -44,8 +46,31 @@ def test_json_has_the_bytes_and_the_seconds_of_each_pair(slotbench: RunCommand, 
 
 
 def test_the_parts_of_the_model_make_the_whole() -> None:
-    for parts in modelled_seconds(640_000, 4_000).values():
+    old, new = relinked(), relinked(20)
+    patch = make_patch(old, new)
+    changed, work = changed_blocks(old, new), count_work(old, patch)
+    for parts in modelled_seconds(len(new), len(patch), changed, work).values():
         assert abs(sum(parts.values()) - 2 * parts["total"]) < 0.05
+    fast = modelled_seconds(len(new), len(patch), [], work)
+    assert fast["limit"]["window"] == 0 and fast["ours_80"]["cpu"] == pytest.approx(2 * fast["ours_160"]["cpu"], abs=0.02)
+
+
+def test_the_window_is_erased_in_the_faster_way() -> None:
+    """Two blocks of 64 KB by themselves, ten at once."""
+    work = count_work(b"", pack_image(b"new"))
+    few, many = (modelled_seconds(96 * 1024, 0, changed, work)["limit"]["window"] for changed in ([3, 17], range(10)))
+    assert few == pytest.approx(2 * (0.045 + 16 * 0.0007), abs=0.01)
+    assert many == pytest.approx(0.15 + 160 * 0.0007, abs=0.01)
+
+
+def test_the_work_of_a_patch_is_what_it_says() -> None:
+    old, new = relinked(), bytearray(relinked())
+    new[20_000] ^= 1
+    new[24_000:24_003] = b"abc"
+    work = count_work(old, make_patch(old, bytes(new), predict=False))
+    assert (work.operations, work.edits, work.edited_bytes, work.predictions) == (1, 2, 4, 0)
+    assert changed_blocks(old, bytes(new)) == [4, 5] and changed_blocks(old, old) == []
+    assert count_work(old, make_patch(old, relinked(20))).predictions > 100
 
 
 def test_words_and_plots(slotbench: RunCommand, tmp_path: Path) -> None:

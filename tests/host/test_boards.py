@@ -24,7 +24,11 @@ def write(tmp_path: Path) -> Write:
 
 
 def test_the_boards_that_come_with_the_bench() -> None:
-    assert boards.names() == ["d1_mini", "d1_mini_dev", "generic_4m", "native_1m", "native_512k", "nodemcu"]
+    assert boards.names() == [
+        "d1_mini", "d1_mini_dev", "esp01s_1m", "generic_4m", "generic_4m_stock", "native_1m", "native_512k", "nodemcu",
+        "sonoff_1m"]
+    assert [name for name in boards.names() if not boards.load(name).has_loader] == [
+        "esp01s_1m", "generic_4m_stock", "sonoff_1m"]
 
 
 def test_the_generic_board() -> None:
@@ -141,7 +145,7 @@ SDK = "sdk_parameters = { start_offset = 0x1FB000, size_bytes = 0x5000 }"
     ("verified_on_hardware = false\n", "", "field is missing: {}, field verified_on_hardware"),
     (JOURNAL, "journal = 0x1000", "4096 is not an object: {}, field regions.journal"),
     ("size_bytes = 0x2000 }", 'size_bytes = "0x2000" }', "'0x2000' is not an integer"),
-    ('layout = "window"', 'layout = "windows"', "'windows' is not one of window, in_place: {}, field layout"),
+    ('layout = "window"', 'layout = "windows"', "'windows' is not one of window, in_place, stock: {}, field layout"),
     ('flash_mode = "dio"', 'flash_mode = "DIO"', "'DIO' is not one of qio, qout, dio, dout"),
     ("flash_freq_mhz = 40", "flash_freq_mhz = 41", "41 is not one of 20, 26, 40, 80"),
     ("[chip]\nsize_bytes = 0x400000", "[chip]\nsize_bytes = 0x300000", "field chip.size_bytes"),
@@ -185,7 +189,7 @@ SERIAL = 'based_on = "generic_4m"\ntitle = "T"\ndevelopment = false\nverified_on
 
 
 @pytest.mark.parametrize(("text", "what"), [
-    ('based_on = "generic_8m"', "no such board: {}, field based_on; use one of d1_mini, d1_mini_dev, generic_4m, "),
+    ('based_on = "generic_8m"', "no such board: {}, field based_on; use one of d1_mini, d1_mini_dev, esp01s_1m, "),
     ("based_on = 4", "4 is not a name: {}, field based_on"),
     ('based_on = "d1_mini"', "d1_mini is itself based on another"),
     ('based_on = "generic_4m"\ntitle = "T"\ndevelopment = false', "field verified_on_hardware"),
@@ -214,8 +218,8 @@ def test_a_file_may_replace_a_whole_table_of_its_base(write: Write) -> None:
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     assert refusal("d1mini") == (
-        "no such board: d1mini; use one of d1_mini, d1_mini_dev, generic_4m, native_1m, native_512k, nodemcu, "
-        "or the path of a .toml file")
+        "no such board: d1mini; use one of d1_mini, d1_mini_dev, esp01s_1m, generic_4m, "
+        "generic_4m_stock, native_1m, native_512k, nodemcu, sonoff_1m, or the path of a .toml file")
 
 
 def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
@@ -231,5 +235,5 @@ def test_the_readme_lists_every_key() -> None:
     text = README.read_text(encoding="utf-8")
     board = boards.load("generic_4m")
 
-    for key in (*board.regions(), "title", "based_on", "layout", "development", "verified_on_hardware"):
+    for key in (*board.regions(), *boards.load("esp01s_1m").regions(), "title", "based_on", "layout", "development", "verified_on_hardware"):
         assert f"`{key}`" in text

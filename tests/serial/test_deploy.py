@@ -235,7 +235,7 @@ def test_boot_is_renamed_when_all_it_runs_is_in_place() -> None:
     assert deploy.install_files(client, found, files, "port") == 4
     _, put, install = client.scripts
     assert put == "put ['boot.py', 'moves', 'twoslot-a.mpy', 'twoslot-boot-a.mpy', 'twoslot_boot.py']"
-    names = [re.fullmatch(r"(\S+) \S+ [0-9a-f]{64}", line)[1] for line in client.moves]  # type: ignore[index]
+    names = [re.fullmatch(r"(\S+)\t\S+\t[0-9a-f]{64}", line)[1] for line in client.moves]  # type: ignore[index]
     assert sorted(names[:-1]) == ["twoslot-a.mpy", "twoslot-boot-a.mpy", "twoslot_boot.py"]
     assert names[-1] == "boot.py"
     assert "['twoslot', 'twoslot/boot']" in install, "the folders there must be, outer ones first"
@@ -262,7 +262,7 @@ def test_a_stock_board_is_set_up_first(
         "deploy", "--port", "/dev/ttyUSB0", "--keys", str(put_keys(tmp_path / "keys") / "lamp.keys"), "--board", "d1_mini",
         "--server", "http://192.168.1.10:8266"])
     assert code == 2 and (
-        "this board has no loader, so it could install no release: /dev/ttyUSB0; slotbench flash --port /dev/ttyUSB0 "
+        "this board has no loader, so it could install no firmware: /dev/ttyUSB0; slotbench flash --port /dev/ttyUSB0 "
         "--from-stock; its firmware and its files stay") in capsys.readouterr().err
 
 

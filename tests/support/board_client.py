@@ -32,6 +32,7 @@ class BoardClient:
     def proof(
         self, path: str = HEAD, *, nc: int | None = None, running: int = 5, report: str = "1/5",
         told: int | None = None, method: str = "GET", host: str = HOST, app: tuple[int, int, int] | None = None,
+        body: bytes = b"",
     ) -> str:
         """The Authorization header. `told` is the running counter it states, if not the one it proves."""
         nc = nc or self.nc
@@ -39,13 +40,26 @@ class BoardClient:
         proof = identity.IdentityProof(
             nonce=self.nonce, nc=nc, report=int(code), about=int(about), running=running, mac="", app=app)
         said = f'app="{app[0]}/{app[1]}/{app[2]}", ' if app else ""
-        mac = identity.compute_mac(self.secret, proof.message(method, host, path))
+        mac = identity.compute_mac(self.secret, proof.message(method, host, path, body))
         return (
             f'Twoslot id="{self.device_id}", nonce="{self.nonce}", nc={nc}, report="{report}", '
             f'running="{told or running}", {said}mac="{mac}"')
 
     def send(self, path: str, header: str, **headers: str) -> TestResponse:
         response = self.client.get(path, headers={"Authorization": header, **headers})
+        self._keep_challenge(response)
+        return response
+
+    def _keep_challenge(self, response: TestResponse) -> None:
         if found := response.headers.get("WWW-Authenticate"):
             self.nonce, self.nc = found.removeprefix('Twoslot nonce="').removesuffix('"'), 0
+
+    def post(self, body: bytes, path: str = "/report", *, proves: bytes | None = None, **changes: Any) -> TestResponse:
+        """Send a report, with a proof once there is a challenge; `proves` is the body that it proves, if another."""
+        header = f'Twoslot id="{self.device_id}"'
+        if self.nonce:
+            self.nc += 1
+            header = self.proof(path, method="POST", body=body if proves is None else proves, **changes)
+        response = self.client.post(path, data=body, headers={"Authorization": header})
+        self._keep_challenge(response)
         return response

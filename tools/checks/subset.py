@@ -26,15 +26,17 @@ _HOOK = "device/twoslot_boot.py"
 _HOOK_MODULES = frozenset({"esp", "machine", "micropython", "sys", "time", "twoslot"})
 _TOUCH = {
     "esp": ("flash.py",),
-    "network": ("http/connection.py", "mqtt/client.py", "ntp.py", "resolver.py", "sleep.py", "wifi.py"),
+    "network": (
+        "http/connection.py", "http/report.py", "mqtt/client.py", "ntp.py", "resolver.py", "sleep.py",
+        "wifi.py"),
     "socket": ("http/connection.py", "mqtt/client.py", "ntp.py", "push/opening.py", "resolver.py"),
     "machine": (
         "__init__.py", "agent.py", "application/port.py", "application/traceback.py",
-        "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py",
+        "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py", "http/report.py",
         "hook_line.py", "mqtt/client.py", "ntp.py", "outcome.py", "push/finish.py", "push/status.py",
         "recovery/check_first.py", "recovery/counting.py", "recovery/safe_mode.py",
         "recovery/unattended.py", "recovery/update_first.py", "retained.py", "slot_commands.py", "sleep.py",
-        "trust/policy.py"),
+        "telemetry.py", "trust/policy.py"),
 }
 """Which device modules may touch the chip and the network: module -> files of device/twoslot."""
 _HASH_NAMES = ("sha", "hash", "digest")

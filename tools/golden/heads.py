@@ -59,6 +59,7 @@ def heads() -> dict[str, tuple[dict[str, object], int, bool]]:
         "release_not_hex": ({"release": "xy" * 32}, 20, False),
         "app_as_number": ({"app": 7, "app_counter": 11}, 20, False),
         "app_without_counter": ({"app": "ab" * 32}, 20, False),
+        "app_counter_beside_app": ({"app_counter": 11}, 0, True),
         "app_counter_alone": ({"app_counter": 11}, 0, False),
         "another_channel": ({"channel": "beta"}, 27, True),
         "another_product": ({"product": "cellar"}, 25, True),

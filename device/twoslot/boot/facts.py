@@ -1,10 +1,11 @@
 # The facts that an update needs to know of the two slots. A stage of an update.
 import os
+import sys
 
 import twoslot
 
 from twoslot import drop
-from twoslot.constants import STAGE_DOCUMENTS, STAGE_VERIFY, STATE_DONE
+from twoslot.constants import STAGE_DOCUMENTS, STAGE_REPORT, STAGE_VERIFY, STATE_DONE, TELEMETRY
 
 
 def step(agent):
@@ -14,7 +15,7 @@ def step(agent):
 
     opened = control.BootControl(flash.Flash(), agent.attempts).open()
     agent.facts = facts(opened)
-    agent.stage = STAGE_DOCUMENTS
+    agent.stage = STAGE_REPORT if TELEMETRY in sys.modules else STAGE_DOCUMENTS
     pushed = agent.pushed is not None
     if pushed:
         agent.stage = STAGE_VERIFY

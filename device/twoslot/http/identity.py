@@ -2,6 +2,8 @@
 # for a request.
 import machine
 
+from hashlib import sha256
+
 
 def load(facts):
     """Return what the requests of one attempt share: name, challenge and report of the board."""
@@ -15,8 +17,8 @@ def load(facts):
     return {"id": name, "nonce": None, "nc": 0, "told": told, "key": key}
 
 
-def authorization(who, host, path):
-    """Return the Authorization header of a GET for path on host.
+def authorization(who, host, path, body=b""):
+    """Return the Authorization header of a GET for path on host, or of a POST with a body.
 
     Without a challenge it only says which board asks.
     """
@@ -27,10 +29,12 @@ def authorization(who, host, path):
         who["nc"] += 1
         report, running, app = who["told"]
         said = who["nonce"], who["nc"], report, running
-        mac = "GET\n%s\n%s\n%s\n%d\n%s\n%s" % ((host, path) + said)
+        mac = "%s\n%s\n%s\n%s\n%d\n%s\n%s" % (("POST" if body else "GET", host, path) + said)
         line += ', nonce="%s", nc=%d, report="%s", running="%s"' % said
         if app:
             mac += "\n" + app
             line += ', app="%s"' % app
+        if body:
+            mac += "\n" + sha256(body).digest().hex()
         line += ', mac="%s"' % hmac.digest(who["key"], mac.encode()).hex()
     return line + "\r\n"

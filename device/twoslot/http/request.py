@@ -11,8 +11,8 @@ from twoslot.http.lines import next_line
 from twoslot.http.response import Response
 
 
-def get(holder, base, url, etag=None, start=0, end=0, who=None):
-    """Request url, or its bytes start to end - 1. Yields for as long as that takes.
+def get(holder, base, url, etag=None, start=0, end=0, who=None, body=b""):
+    """Request url, or its bytes start to end - 1; or send a body there. Yields for as long as that takes.
 
     Then holder.response is 200, 206, or 304 for etag. The connection of the response before is used
     again if it may be. who: the identity of this board (identity.py). An error carries the seconds
@@ -27,9 +27,11 @@ def get(holder, base, url, etag=None, start=0, end=0, who=None):
     slash = url.find("/", 7)
     host, path = (url[7:slash], url[slash:]) if slash > 0 else (url[7:], "/")
     head = (
-        "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: twoslot/%s (2SP1 deflate)\r\n"
+        "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: twoslot/%s (2SP1 deflate)\r\n"
         "Accept-Encoding: identity\r\n")
-    head = head % (path, host, twoslot.__version__)
+    head = head % ("POST" if body else "GET", path, host, twoslot.__version__)
+    if body:
+        head += "Content-Length: %d\r\n" % len(body)
     if etag:
         head += "If-None-Match: %s\r\n" % etag
     if end:
@@ -46,7 +48,7 @@ def get(holder, base, url, etag=None, start=0, end=0, who=None):
             for _ in connection.connect(r, host, holder.address):
                 yield
         begin(r)
-        r.packet = memoryview(_complete(head, host, path, who))
+        r.packet = memoryview(_complete(head, host, path, who, body))
         lost = done = False
         while not lost and not done:
             try:
@@ -108,12 +110,12 @@ def _begin_head(r):
     r.keep = r.idle = False
 
 
-def _complete(head, host, path, who):
+def _complete(head, host, path, who, body):
     if who:
         from twoslot.http import identity
 
-        head += identity.authorization(who, host, path)
-    return (head + "\r\n").encode()
+        head += identity.authorization(who, host, path, body)
+    return (head + "\r\n").encode() + body
 
 
 def _send(r):

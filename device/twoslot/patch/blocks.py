@@ -149,6 +149,30 @@ def run(agent):
                 old += n
                 copy -= n
                 while edits and spot < at:
+                    if missing:
+                        # Most edits are short, and so are their numbers.
+                        i, last = stream.start, stream.end - _NUMBERS
+                        while i < last and edits > 1 and run < 4 and spot + run <= at:
+                            while run:
+                                piece[spot] = piece[spot] + buffer[i] & 255
+                                spot += 1
+                                i += 1
+                                run -= 1
+                            n, b, j = buffer[i], buffer[i + 1], i + 1
+                            if n > 127:
+                                if b > 127:
+                                    break
+                                n += (b << 7) - 128
+                                j += 1
+                            if n & 3 == 3:
+                                break
+                            i = j
+                            edits -= 1
+                            spot += n >> 2
+                            run = (n & 3) + 1
+                        stream.start = i
+                        if spot >= at:
+                            break
                     if stream.start == stream.end:
                         for _ in stream.fill(agent):
                             yield

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from slotbench.benchmark.work import PatchWork, changed_blocks, count_work
 from slotbench.errors import BenchError
 from slotbench.patch import make_patch, pack_image
 
@@ -31,7 +32,8 @@ class PairSizes:
     """Bytes for one pair; None where the compressor is not installed.
 
     `raw` is the new image, `deflate` that image packed for boards, `ours` the patch that boards take, which
-    this computer made in `host_seconds` of its processor's time.
+    this computer made in `host_seconds` of its processor's time. `work` is what a board does to apply it, and
+    `changed` are the blocks that differ from those at the same place of the old image.
     """
 
     name: str
@@ -44,6 +46,8 @@ class PairSizes:
     ours_without_prediction: int
     ours: int
     host_seconds: float
+    work: PatchWork
+    changed: Sequence[int]
 
 
 def _bsdiff(module: Any, old: bytes, new: bytes) -> int:
@@ -80,7 +84,7 @@ def compare(name: str, old: bytes, new: bytes) -> PairSizes:
     return PairSizes(
         name=name, raw=len(new), deflate=len(pack_image(new)), ours=len(ours), host_seconds=host_seconds,
         ours_without_prediction=len(make_patch(old, new, predict=False)), xdelta3=_xdelta3(old, new),
-        **others)
+        work=count_work(old, ours), changed=changed_blocks(old, new), **others)
 
 
 def median_ratios(pairs: Sequence[PairSizes], to: str) -> dict[str, float]:

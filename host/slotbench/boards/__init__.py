@@ -20,7 +20,7 @@ from slotbench.formats.fields import Fields, check_name
 
 __all__ = [
     "BENCH_ONLY", "NOWHERE", "SDK_BYTES", "SLOT_BYTES_MIN", "BoardProfile", "Layout", "Region",
-    "SerialProfile", "SlotMap", "load", "names",
+    "SerialProfile", "SlotMap", "load", "names", "with_loader",
 ]
 
 # Size nibble in byte 3 of the header (esptool, bin_image.py). The "-c1" sizes select another boot path and
@@ -37,6 +37,11 @@ _INHERITED = ("layout", "bench_only")
 def names() -> list[str]:
     """The names of the boards that come with the bench."""
     return sorted(path.stem for path in data_path("boards").glob("*.toml"))
+
+
+def with_loader() -> list[BoardProfile]:
+    """Those of them that have the loader."""
+    return [board for board in map(load, names()) if board.has_loader]
 
 
 def load(name_or_path: str | Path) -> BoardProfile:
@@ -106,12 +111,16 @@ def _parse_board(name: str, tables: Mapping[str, Any]) -> BoardProfile:
         sources[key] = table.text("source", 1, 300, ascii_only=False)
         return table
 
-    chip, header, regions = group("chip"), group("loader_header"), group("regions")
+    is_stock = layout is Layout.STOCK
+    header_key = "firmware_header" if is_stock else "loader_header"
+    chip, header, regions = group("chip"), group(header_key), group("regions")
     visible_bytes = header.choice("visible_size_bytes", tuple(_SIZE_NIBBLES))
-    slots = tuple(_parse_slot(group(key)) for key in ("slot_a", "slot_b"))
+    slots = tuple(
+        SlotMap(NOWHERE, NOWHERE, NOWHERE) if is_stock else _parse_slot(group(key))
+        for key in ("slot_a", "slot_b"))
 
-    def of_window(key: str) -> Region:
-        return _parse_region(regions, key) if layout is Layout.WINDOW else NOWHERE
+    def of(key: str, *layouts: Layout) -> Region:
+        return _parse_region(regions, key) if layout in layouts else NOWHERE
 
     board = BoardProfile(
         name=check_name(name, "file name"),
@@ -125,12 +134,13 @@ def _parse_board(name: str, tables: Mapping[str, Any]) -> BoardProfile:
         size_nibble=_SIZE_NIBBLES[visible_bytes],
         flash_mode=header.choice("flash_mode", _FLASH_MODES),
         flash_freq_mhz=header.choice("flash_freq_mhz", _FLASH_FREQS_MHZ),
-        loader=_parse_region(regions, "loader"),
-        journal=_parse_region(regions, "journal"),
-        window_log=of_window("window_log"),
-        identity=of_window("identity"),
-        window=of_window("exec_window"),
-        filesystem=of_window("filesystem"),
+        loader=of("loader", Layout.WINDOW, Layout.IN_PLACE),
+        journal=of("journal", Layout.WINDOW, Layout.IN_PLACE),
+        window_log=of("window_log", Layout.WINDOW),
+        identity=of("identity", Layout.WINDOW),
+        window=of("exec_window", Layout.WINDOW),
+        filesystem=of("filesystem", Layout.WINDOW, Layout.STOCK),
+        firmware=of("firmware", Layout.STOCK),
         sdk=_parse_region(regions, "sdk_parameters"),
         slots=(slots[0], slots[1]),
         serial=_parse_serial(group("serial")) if "serial" in tables else None,

@@ -28,6 +28,9 @@ def check_map(board: BoardProfile) -> None:
         _check_placement(key, region, board)
     _check_disjoint(regions.items())
     _check_sizes(board)
+    if not board.has_loader:
+        _check_stock(board)
+        return
     if board.bench_only != board.in_place:
         raise FormatError(
             f"bench_only is {str(board.bench_only).lower()} with layout {board.layout}; "
@@ -77,8 +80,27 @@ def _check_sizes(board: BoardProfile) -> None:
         want = fixed.get(key, region.size)
         if region.size != want:
             raise FormatError(f"0x{region.size:x} bytes, not 0x{want:x}", field=f"{key}.size_bytes")
-    if board.loader.start:
+    if board.has_loader and board.loader.start:
         raise FormatError("the ROM starts the code at offset 0", field="regions.loader.start_offset")
+
+
+def _check_stock(board: BoardProfile) -> None:
+    """Check that the firmware is what the ROM starts, and that its files and the SDK's sectors follow it."""
+    if board.bench_only:
+        raise FormatError(f"only in-place maps are {BENCH_ONLY}", field="bench_only")
+    if board.firmware.start:
+        raise FormatError("the ROM starts the code at offset 0", field="regions.firmware.start_offset")
+    if board.firmware.size < SLOT_BYTES_MIN:
+        raise FormatError(
+            f"0x{board.firmware.size:x} bytes are too small, MicroPython needs 0x{SLOT_BYTES_MIN:x}",
+            field="regions.firmware.size_bytes")
+    if board.firmware.end > WINDOW_END:
+        raise FormatError("the chip maps only the first megabyte", field="regions.firmware.size_bytes")
+    _check_sdk(board, SDK_BYTES)
+    if board.filesystem.end != board.sdk.start:
+        raise FormatError(
+            f"{board.filesystem} does not end at the SDK's sectors (0x{board.sdk.start:x})",
+            field="regions.filesystem")
 
 
 def _check_window(board: BoardProfile) -> None:

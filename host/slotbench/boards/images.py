@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from slotbench.boards.model import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.descriptor import ImageForm
+from slotbench.formats.image import WINDOW_END
 from slotbench.formats.image_ea import LINK_ADDRESSES, irom_address
 from slotbench.images import Family, IdentifiedImage, identify, require_usable
 
@@ -30,10 +31,11 @@ def stock_image(data: bytes, board: BoardProfile) -> IdentifiedImage:
     require_usable(found)
     _check_length(found.length, "image", board)
     if found.fs_start is not None and found.fs_start != board.fs_start:
+        build = "default build, for 2 MiB or more" if board.fs_start >= WINDOW_END else "FLASH_1M build"
         raise BenchError(
             f"filesystem of the image ({found.title}) starts at 0x{found.fs_start:x}, that of {board.name} "
             f"at 0x{board.fs_start:x}",
-            cure="use MicroPython's default build, for 2 MiB or more; this one would not find the files")
+            cure=f"use MicroPython's {build}; this one would not find the files")
     if found.hides_hook:
         raise BenchError(
             "its frozen boot.py runs instead of the file and does not run the boot hook: a trial would have "
@@ -99,8 +101,12 @@ def user_images(images: Sequence[bytes], board: BoardProfile) -> tuple[Identifie
 
 
 def fitting_slots(data: bytes, board: BoardProfile) -> str:
-    """The slots of `board` that the image can run from, as letters; empty if it can run from none."""
+    """The slots of `board` that the image can run from, as letters; empty if it can run from none, or the
+    board has none.
+    """
     fitting = ""
+    if not board.has_loader:
+        return fitting
     for slot, letter in enumerate("AB"):
         try:
             if board.in_place:
@@ -126,5 +132,6 @@ def _check_pair(images: Sequence[bytes], found: Sequence[IdentifiedImage]) -> No
 def _check_length(length: int, name: str, board: BoardProfile) -> None:
     if length > board.slot_bytes:
         raise BenchError(
-            f"{name} has {length} bytes, a slot of {board.name} takes {board.slot_bytes}",
+            f"{name} has {length} bytes, {'a slot of ' if board.has_loader else ''}{board.name} takes "
+            f"{board.slot_bytes}",
             cure="use a smaller build")

@@ -20,6 +20,8 @@ class Layout(StrEnum):
     """Slots hold stock images. The loader copies the irom into the exec window."""
     IN_PLACE = "in_place"
     """Slots lie in the first megabyte. Each runs in place, from an image that was linked for it."""
+    STOCK = "stock"
+    """There is no loader and there are no slots: one stock firmware, whose applications are updated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class BoardProfile:
 
     `visible_bytes` is the flash size in the loader's header, which becomes the SDK's `chip_size`;
     `chip_bytes` is the size of the chip. In maps of layout `in_place` the regions window, window_log,
-    filesystem and identity are NOWHERE. `sources` gives the source of each group of facts.
+    filesystem and identity are NOWHERE. Maps of layout `stock` have firmware, filesystem and sdk alone.
+    `sources` gives the source of each group of facts.
     """
 
     name: str
@@ -100,6 +103,12 @@ class BoardProfile:
     serial: SerialProfile | None
     pins: Mapping[str, int]
     sources: Mapping[str, str]
+    firmware: Region = NOWHERE
+
+    @property
+    def has_loader(self) -> bool:
+        """Whether it has the loader and its slots. Without, it takes applications alone."""
+        return self.layout is not Layout.STOCK
 
     @property
     def in_place(self) -> bool:
@@ -118,8 +127,11 @@ class BoardProfile:
 
     @property
     def slot_bytes(self) -> int:
-        """The length in bytes of the longest image that fits a slot. Both slots have the same size."""
-        return self.slots[0].image.size
+        """The length in bytes of the longest image that fits a slot. Both slots have the same size.
+
+        Without slots: of the longest firmware.
+        """
+        return self.slots[0].image.size or self.firmware.size
 
     def irom_address(self, slot: int) -> int:
         """The CPU address of the irom of the image in `slot`. The image must be linked for it."""
@@ -132,7 +144,7 @@ class BoardProfile:
             "regions.loader": self.loader, "regions.journal": self.journal,
             "regions.window_log": self.window_log, "regions.identity": self.identity,
             "regions.exec_window": self.window, "regions.filesystem": self.filesystem,
-            "regions.sdk_parameters": self.sdk,
+            "regions.sdk_parameters": self.sdk, "regions.firmware": self.firmware,
         }
         for letter, slot in zip("ab", self.slots):
             named[f"slot_{letter}.table"] = slot.table

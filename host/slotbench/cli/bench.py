@@ -14,7 +14,7 @@ from slotbench.benchmark.built import MODULES
 from slotbench.benchmark.inputs import built_pairs, official_pairs
 from slotbench.benchmark.model import ESPHOME_S, serial_seconds
 from slotbench.benchmark.plot import plot
-from slotbench.cli.json_output import echo_result, json_option
+from slotbench.cli.json_output import echo_result, json_option, plain
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.release import LENGTH_MAX
@@ -74,7 +74,9 @@ def bench(
     for path in plots:
         write_output(path, drawing.png() if path.suffix == ".png" else drawing.svg())
     if as_json:
-        echo_result({"pairs": pairs, "modelled_seconds": seconds, "sums": _sums(pairs)})
+        echo_result({
+            "pairs": [{**plain(pair), "changed": len(pair.changed)} for pair in pairs],
+            "modelled_seconds": seconds, "sums": _sums(pairs)})
         return
     _say_summary(pairs)
     _say_seconds(typical, seconds[typical.name])
@@ -145,9 +147,14 @@ def _say_seconds(pair: PairSizes, seconds: dict[str, float | dict[str, float]]) 
         else:
             words = ", ".join(f"{part} {value:.2f}" for part, value in parts.items() if part != "total")
             click.echo(f"  {way:<20}{parts['total']:>8.2f}  {words}")
+    work = pair.work
+    click.echo(
+        f"  a board edits {work.edits} times, predicts {work.predictions} places, and writes "
+        f"{len(pair.changed)} blocks of its window")
 
 
 def _seconds(pair: PairSizes) -> dict[str, float | dict[str, float]]:
     rows: dict[str, float | dict[str, float]] = {
-        way: dict(parts) for way, parts in modelled_seconds(pair.raw, pair.ours).items()}
+        way: dict(parts) for way, parts in
+        modelled_seconds(pair.raw, pair.ours, pair.changed, pair.work).items()}
     return {**rows, **serial_seconds(pair.raw), "esphome_published": ESPHOME_S}

@@ -20,6 +20,7 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.release import VERSION_CHARS_MAX
 from slotbench.images.bench import is_bench_image
+from slotbench.micropython_vm import vm_cache
 from slotbench.mpy import PACKAGE
 from slotbench.push.client import SECRET_BYTES
 from slotbench.release import documents
@@ -66,7 +67,8 @@ def new(
     """Make a virtual board in the folder DIR.
 
     The board is in the state that `slotbench flash` and `slotbench deploy` leave a real board in.
-    You can edit its files in DIR/files.
+    You can edit its files in DIR/files. A board without the loader has its firmware alone:
+    slotbench deploy puts twoslot there.
 
     Example: slotbench board new lamp1 --keys keys/lamp.keys --server http://127.0.0.1:8266
     """
@@ -100,14 +102,7 @@ def new(
     if development_path is not None:
         require_marked(board)
         public, settings["development"] = read_public_part(development_path), True
-    files = board_files(settings, pinned)
-    if own.found.has_twoslot:
-        files = {path: data for path, data in files.items() if not path.startswith(f"/{PACKAGE}/")}
-    files["/twoslot.secret"] = json.dumps({"secret": secrets.token_hex(SECRET_BYTES)}).encode()
-    if public is not None:
-        files[f"/{ON_BOARD}"] = public
-    if not pinned:
-        del files["/twoslot.keys"], files["/twoslot.keys2"]
+    files = _files(settings, pinned, public, board, has_twoslot=own.found.has_twoslot)
     if board.filesystem:
         filesystem = FlashFiles(flash, board.filesystem, first.fs_version or NEWEST_VERSION)
         filesystem.start(files)
@@ -115,19 +110,46 @@ def new(
     where = str(Path(board_name).resolve()) if board_name not in boards.names() else board_name
     vm, why = _vm_for(own.data, board)
     made = BoardFolder.create(folder, where, flash, files, vm=vm)
-    click.echo(f"{folder}: {board.title}, id {made.unique_id.hex()}, {product} {version} in slot A")
+    place = " in slot A" if board.has_loader else ""
+    click.echo(f"{folder}: {board.title}, id {made.unique_id.hex()}, {product} {version}{place}")
     if board.bench_only:
         click.echo(f"{board.name} is {boards.BENCH_ONLY}; twoslot's modules stand in for one.")
     click.echo(f"Its files are in {made.files_path}; changes there take effect at the next power on.")
+    if not board.has_loader:
+        click.echo("It has no twoslot yet. Run it, and put twoslot there from another terminal:")
+        click.echo(f"  slotbench board run {folder} --pty {folder}.tty")
+        click.echo(f"  slotbench deploy --port {folder}.tty --app DIR")
+        return
     if not pinned:
-        place = made.files_path / "twoslot.keys"
         click.echo("No keys are pinned: the board accepts no update.")
-        click.echo(f"Copy the product's keys file to {place}")
+        click.echo(f"Copy the product's keys file to {made.files_path / 'twoslot.keys'}")
     click.echo(f"Run it{why}: slotbench board run {folder}")
+
+
+def _files(
+    settings: dict[str, object], pinned: bytes, public: bytes | None, board: BoardProfile, *,
+    has_twoslot: bool,
+) -> dict[str, bytes]:
+    """What `slotbench deploy` leaves on the board. Without the loader it has a main.py alone: as source
+    twoslot finds no room.
+    """
+    files = board_files(settings, pinned)
+    if not board.has_loader:
+        return {"/main.py": b"import time\nwhile True:\n    time.sleep(1)\n"}
+    if has_twoslot:
+        files = {path: data for path, data in files.items() if not path.startswith(f"/{PACKAGE}/")}
+    files["/twoslot.secret"] = json.dumps({"secret": secrets.token_hex(SECRET_BYTES)}).encode()
+    if public is not None:
+        files[f"/{ON_BOARD}"] = public
+    if not pinned:
+        del files["/twoslot.keys"], files["/twoslot.keys2"]
+    return files
 
 
 def _vm_for(image: bytes, board: BoardProfile) -> tuple[str, str]:
     """Which VM is to run a board with this firmware, and where that is."""
+    if is_bench_image(image) and not board.has_loader:
+        return "micropython", " (slotbench get-micropython first)" if not vm_cache().exists() else ""
     if is_bench_image(image) or board.bench_only:
         return "cpython", ""
     try:

@@ -17,7 +17,7 @@ from slotbench.fleet import EXTRA, is_installed, require_installed
 from slotbench.private import PRIVATE
 from slotbench.project import Project
 from slotbench.release.files import read_bytes, write_atomic
-from slotbench.server import BackgroundServer, BoardAuthenticator, create_boards_app
+from slotbench.server import BackgroundServer, BoardAuthenticator, ReportIntake, create_boards_app
 from slotbench.untrusted import load_json
 
 if TYPE_CHECKING:
@@ -117,7 +117,11 @@ def listening_server(
             create_boards_app(boards),
             lambda url: f"What each board runs, for this computer only: {url}/boards",
             cockpit_place and ("127.0.0.1", cockpit_place[1]))
-    server = SiteServer.listen(site, place, project=project, boards=boards, local=local)
+    if opens and local is None:
+        raise click.UsageError(
+            f"--open: nothing is served to people here; run it in a project, with {EXTRA}")
+    reports = ReportIntake(fleet.recorder.observe) if fleet is not None and boards is not None else None
+    server = SiteServer.listen(site, place, project=project, boards=boards, reports=reports, local=local)
     server.fleet = fleet
     server.opens = opens
     return server

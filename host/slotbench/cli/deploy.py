@@ -10,16 +10,20 @@ from pathlib import Path
 import click
 
 from slotbench import __version__, boards
+from slotbench.application.bundle import Bundle
+from slotbench.boards import BoardProfile
+from slotbench.cli.application_options import read_bundle, warn_of_secrets
 from slotbench.cli.board_prompt import without_main_option
 from slotbench.cli.deploy_folder import write_package_folder
 from slotbench.cli.parameter_types import PATH, mqtt_broker, name, ntp_server, server_url
 from slotbench.cli.progress import ProgressBar
-from slotbench.cli.project_options import is_given, project_option, project_port
+from slotbench.cli.project_options import is_given, project_of, project_option, project_port
 from slotbench.cli.webrepl_options import asked_webrepl, webrepl_options
 from slotbench.cli.wifi_options import asked_networks, try_networks, wifi_options
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.keys import pack_pinned
 from slotbench.mpy import PACKAGE
+from slotbench.mpy.pack import packed_files
 from slotbench.release import documents
 from slotbench.release.development import ON_BOARD, read_public_part, require_marked
 from slotbench.release.identities import Identities, parse_secret
@@ -34,6 +38,7 @@ from slotbench.repl.deploy import (
     remove_files,
     require_compilable,
 )
+from slotbench.repl.first_application import first_application, no_application
 from slotbench.repl.package import hook_file, mixed_versions, package_files
 from slotbench.repl.transports import TRANSPORTS
 from slotbench.repl.webrepl import WebRepl
@@ -79,6 +84,10 @@ _NOT_BY_WEBREPL = {
     "--development-key", "development_path", type=PATH, metavar="FILE",
     help="A development.pub, whose releases may be pushed; for a board marked `development`.")
 @click.option(
+    "--app", "app", type=PATH, metavar="DIR",
+    help="Your program, as the first application of a board that has none.  [default, without the loader: "
+    "the project's]")
+@click.option(
     "--via", type=click.Choice(list(TRANSPORTS)), default="mpremote", show_default=True,
     help="Program that copies the files; ampy for boards where raw-paste mode fails.")
 @click.option(
@@ -96,7 +105,7 @@ def deploy(
     port: str | None, product: str | None, board_name: str | None, channel: str | None, server: str | None,
     cohort: str | None, mqtt: str | None, ntp: str | None, keys_path: Path | None,
     identities_path: Path | None, new_identity: bool, wifi: str | None, wifi_fallback: str | None,
-    wifi_password_fd: int | None, development_path: Path | None, via: str, as_files: bool,
+    wifi_password_fd: int | None, development_path: Path | None, app: Path | None, via: str, as_files: bool,
     without_main: bool, webrepl: str | None, webrepl_password_fd: int | None, dry_run: bool,
     is_undo: bool, to_folder: Path | None,
 ) -> None:
@@ -106,6 +115,10 @@ def deploy(
     Where the firmware has twoslot frozen, its files are left out. Files from before are taken away
     once the firmware in both slots has it.
 
+    A board without the loader (esp01s_1m, sonoff_1m, generic_4m_stock) gets twoslot as one file, for
+    applications alone. With --app DIR the board runs your program at once, and from then on takes
+    what `slotbench ship --app` offers.
+
     boot.py and main.py are otherwise left alone. Settings that are not given keep their value on
     the board. After an interruption, run the same command again: it continues.
 
@@ -114,6 +127,7 @@ def deploy(
                  --server http://192.168.1.10:8266 --wifi home
              slotbench deploy --port /dev/ttyUSB0 --undo
              slotbench deploy --webrepl 192.168.1.23 --keys keys/lamp.keys
+             slotbench deploy --board esp01s_1m --app app --wifi home
     """
     ctx = click.get_current_context()
     port = _asked_port(ctx, port, webrepl, to_folder)
@@ -122,13 +136,14 @@ def deploy(
     if new_identity and identities_path is None:
         raise click.UsageError("--new-identity needs --identities FILE")
     if to_folder is not None:
-        write_package_folder(to_folder)
-        return
+        return write_package_folder(to_folder)
     keys = _keys(keys_path, product)
     if keys is not None:
         product = keys[1]
-    if board_name is not None:
-        board_name = boards.load(board_name).name
+    profile = boards.load(board_name) if board_name is not None else None
+    if profile is not None:
+        board_name = profile.name
+    bundle = _bundle(ctx, app, profile)
     given = {
         "product": product, "board": board_name, "channel": channel, "server": server, "cohort": cohort,
         "mqtt": mqtt, "ntp": ntp}
@@ -141,22 +156,18 @@ def deploy(
         if is_undo:
             _undo(access, found, dry_run)
             return
-        _require_ready(found, product if keys is None else None, access)
-        package = {} if found.frozen is not None and not as_files else package_files()
-        files = package | _files(found, given, development_path, access.name)
-        if keys is not None:
-            files["twoslot.keys"] = files["twoslot.keys2"] = pack_pinned(keys[0])
+        _require_ready(found, product if keys is None else None, access, profile)
+        package = _package(found, as_files)
+        files = package | _application(found, bundle) | _files(found, given, development_path, access.name)
+        files |= _pinned(found, keys)
         if identities_path is not None:
             files["twoslot.secret"] = _identity(found, identities_path, new_identity, dry_run)
-        if keys is None and "twoslot.keys" not in found.hashes:
-            click.echo("no keys are pinned: the board accepts no update until you give --keys")
         if networks:
             files[WIFI_FILE] = _wifi(access, networks, files["twoslot.json"], dry_run)
         _say_diff(found.boot, files["boot.py"])
         require_compilable(files["boot.py"], access.name)
         if dry_run:
-            click.echo(f"dry run: {len(files)} files in all, nothing was written")
-            return
+            return click.echo(f"dry run: {len(files)} files in all, nothing was written")
         stays = not package and not found.every_slot_has_twoslot
         _put(hold, found, files, with_keys=keys is not None, keeps_package=stays)
         _say_versions(found, has_files=bool(package) or stays and found.has_package)
@@ -228,15 +239,61 @@ def _undo(access: BoardAccess, found: BoardContent, dry_run: bool) -> None:
         click.echo(f"twoslot {found.frozen} stays in the firmware, and does nothing without its boot hook")
 
 
-def _require_ready(found: BoardContent, product: str | None, access: BoardAccess) -> None:
-    """Raise BenchError for a stock board, which would run twoslot and could install nothing; and if the
-    board's keys stay and are those of another product than `product`: it would believe no release.
-    """
+def _pinned(found: BoardContent, keys: tuple[bytes, str] | None) -> dict[str, bytes]:
+    """Both copies of the keys document, if there is one to pin."""
+    if keys is not None:
+        return dict.fromkeys(("twoslot.keys", "twoslot.keys2"), pack_pinned(keys[0]))
+    if "twoslot.keys" not in found.hashes:
+        click.echo("no keys are pinned: the board accepts no update until you give --keys")
+    return {}
+
+
+def _bundle(ctx: click.Context, app: Path | None, profile: BoardProfile | None) -> Bundle | None:
+    """The program in the folder `app`, without the loader else in that of the project; None for none."""
+    if app is None and profile is not None and not profile.has_loader and (project := project_of(ctx)):
+        app = project.app
+    return read_bundle(app, None, as_source=False) if app is not None else None
+
+
+def _package(found: BoardContent, as_files: bool) -> dict[str, bytes]:
+    """The files of twoslot: none where it is frozen, one where there is no loader."""
     if not found.has_loader:
+        return packed_files()
+    return {} if found.frozen is not None and not as_files else package_files()
+
+
+def _application(found: BoardContent, bundle: Bundle | None) -> dict[str, bytes]:
+    """The files of the first application, or of none; nothing where the board has one."""
+    if found.has_applications:
+        if bundle is not None:
+            click.echo("the board has applications already, which stay; send it yours: slotbench ship --app")
+        return {}
+    if bundle is not None:
+        warn_of_secrets(bundle)
+        click.echo(f"{bundle.folder}: {len(bundle.files)} files become its first application")
+        return first_application(bundle.files, bundle.file_list, bundle.mpy_abi)
+    return {} if found.has_loader else no_application()
+
+
+def _require_ready(
+    found: BoardContent, product: str | None, access: BoardAccess, profile: BoardProfile | None,
+) -> None:
+    """Raise BenchError for a board without the loader that is not said to have none: it would run twoslot and
+    could install nothing; and if the board's keys stay and are those of another product than `product`: it
+    would believe no release.
+    """
+    if profile is None and "board" in found.settings:
+        profile = boards.load(found.settings["board"])
+    if not found.has_loader and (profile is None or profile.has_loader):
         raise BenchError(
-            "this board has no loader, so it could install no release", where=access.name,
-            cure=f"{access.flash_command} --from-stock; its firmware and its files stay",
+            "this board has no loader, so it could install no firmware", where=access.name,
+            cure=f"{access.flash_command} --from-stock; its firmware and its files stay. Or leave it so, for "
+            "applications alone: slotbench deploy --board generic_4m_stock (1 MB: esp01s_1m)",
             exit_code=USAGE)
+    if found.has_loader and profile is not None and not profile.has_loader:
+        raise BenchError(
+            f"this board has the loader, and {profile.name} is a board without it", where=access.name,
+            cure="name it otherwise, such as --board d1_mini", exit_code=USAGE)
     has = found.settings.get("product")
     if product is not None and has not in (None, product) and "twoslot.keys" in found.hashes:
         raise BenchError(
@@ -277,10 +334,11 @@ def _put(
     if taken_away:
         click.echo("twoslot's files were taken away: the firmware in both slots has it")
     pinned = with_keys and pin_keys(access.transport)
+    where = "boot journal" if found.has_loader else "application record"
     if isinstance(pinned, str):
-        click.echo(f"the boot journal does not know these keys yet; the next head pins them: {pinned}")
+        click.echo(f"the {where} does not know these keys yet; the next head pins them: {pinned}")
     elif pinned:
-        click.echo("the boot journal knows these keys now, and believes no others")
+        click.echo(f"the {where} knows these keys now, and believes no others")
     if pinned is not True and not count and not found.interrupted and not taken_away:
         click.echo("the board is already up to date; nothing was written")
         return

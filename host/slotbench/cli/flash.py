@@ -71,6 +71,8 @@ def flash(
 ) -> None:
     """Set a connected board up: the loader, its journal, and a firmware in slot A.
 
+    A board file without the loader (esp01s_1m, sonoff_1m, generic_4m_stock) gets the firmware alone.
+
     The board keeps its files if its filesystem is where twoslot expects it. The first sector is
     erased first and written last, so that an interrupted board starts nothing. After an
     interruption, run the same command again: it completes the board.
@@ -98,6 +100,8 @@ def flash(
         say_board(link)
         is_native = given is not None and identify(given).family is Family.NATIVE
         board = choose_board(link, board_name, native=is_native)
+        if from_stock:
+            _require_slots(board, port)
         found = survey_board(link, board)
         click.echo(f"board {board.name}; it starts {found.runs.value}")
         if board.bench_only:
@@ -121,10 +125,23 @@ def flash(
             sdk=moved.sdk if moved is not None else found.sdk,
             sdk_start=moved.sdk_start if moved is not None else found.sdk_start,
             phy=phy_data, filesystem=moved.filesystem if moved is not None else None,
+            erase_filesystem=erase_filesystem,
+        ) if board.has_loader else apply.plan_firmware(
+            board, firmware, sdk=found.sdk, sdk_start=found.sdk_start, phy=phy_data,
             erase_filesystem=erase_filesystem)
         carry_out_plan(link, plan, moved, dry_run)
     if not dry_run:
-        click.echo("written and compared; the board was reset and starts slot A")
+        starts = "slot A" if board.has_loader else "the firmware"
+        click.echo(f"written and compared; the board was reset and starts {starts}")
+
+
+def _require_slots(board: BoardProfile, port: str) -> None:
+    """Raise BenchError for a board that has no loader to be set up with."""
+    if not board.has_loader:
+        raise BenchError(
+            f"{board.name} keeps its stock firmware: there is nothing to move", where=port,
+            cure="slotbench deploy puts twoslot onto it; for the loader and its slots, name another --board",
+            exit_code=USAGE)
 
 
 def _move_files(dump: bytes, board: BoardProfile, port: str) -> MigratedData:

@@ -20,6 +20,7 @@ _VERBS = {
         "gateway": (f"{_HERE}:gateway", "Make a token for all devices behind a gateway."),
         "list": (f"{_HERE}:list_", "List the tokens, and what devices said of themselves."),
         "remove": (f"{_HERE}:remove", "Take a token away."),
+        "retry": (f"{_HERE}:retry", "Offer a device again what it gave up."),
     },
 }
 
@@ -108,3 +109,22 @@ def remove(ctx: click.Context, label: str, database: str | None, as_json: bool) 
         echo_result({"label": label})
         return
     click.echo(f"{label}: taken away")
+
+
+@click.command()
+@click.argument("device", metavar="DEVICE")
+@database_option
+@json_option
+@click.pass_context
+def retry(ctx: click.Context, device: str, database: str | None, as_json: bool) -> None:
+    """Offer DEVICE the releases again that it reported as failed, or declined: at its next poll."""
+    with opened_database(ctx, database) as opened:
+        from slotbench.fleet.audit_log import Actor
+        from slotbench.fleet.ddi.targets import offer_again
+
+        with opened.writing() as connection:
+            number = offer_again(connection, Actor.of_command_line(), now(), device)
+    if as_json:
+        echo_result({"device": device, "releases": number})
+        return
+    click.echo(f"{device}: {number} {'release' if number == 1 else 'releases'} may be offered again")

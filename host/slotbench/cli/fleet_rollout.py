@@ -66,7 +66,7 @@ def start(
     key_path: Path | None, signer: str | None, passphrase_file: Path | None, database: str | None,
     as_json: bool,
 ) -> None:
-    """Roll the release that the channel of SITE offers out in steps.
+    """Roll the release that the channel of SITE offers out in steps, or its program.
 
     Publish it to nobody first: slotbench ship firmware.bin --percent 0
 
@@ -142,14 +142,13 @@ def list_(ctx: click.Context, limit: int, database: str | None, as_json: bool) -
     """List rollouts, the newest first."""
     with opened_database(ctx, database) as opened:
         from slotbench.fleet.board_list import late_after
-        from slotbench.fleet.evidence import gather_evidence
-        from slotbench.fleet.rollout_store import list_rollouts
+        from slotbench.fleet.rollout_store import list_rollouts, rollout_evidence
 
         with opened.reading() as connection:
             late_s = late_after(connection)
-            found = [(view, gather_evidence(
-                connection, view.product, view.channel, view.counter, now=now(),
-                silence_s=view.plan.silence_s, late_s=late_s)) for view in list_rollouts(connection, limit)]
+            found = [
+                (view, rollout_evidence(connection, view, now(), late_s))
+                for view in list_rollouts(connection, limit)]
     if as_json:
         echo_result([{"rollout": view, "evidence": evidence} for view, evidence in found])
         return
@@ -205,6 +204,6 @@ def _tell(
 
 
 def _line(view: RolloutView) -> str:
-    what = f"rollout {view.id}: {view.product}/{view.channel} counter {view.counter} is {view.state}"
+    what = f"rollout {view.id}: {view.product}/{view.channel} {view.content} is {view.state}"
     reason = f" ({view.reason})" if view.reason else ""
     return f"{what} at {view.percent} %{reason}"

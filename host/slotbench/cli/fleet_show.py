@@ -26,6 +26,7 @@ def show(ctx: click.Context, device: str, database: str | None, limit: int, as_j
     with opened_database(ctx, database) as opened:
         from slotbench.fleet.board_list import find_board, late_after, list_entries
         from slotbench.fleet.board_words import entry_words, view_words
+        from slotbench.fleet.ddi.targets import said_of_itself
 
         with opened.reading() as connection:
             board = find_board(connection, device, now(), late_after(connection))
@@ -34,10 +35,13 @@ def show(ctx: click.Context, device: str, database: str | None, limit: int, as_j
                     "no such board has proved who it is", where=device,
                     cure="look for it with `slotbench fleet list`", exit_code=USAGE)
             history = list_entries(connection, device, board.product, limit=limit)
+            said = said_of_itself(connection, device)
     if as_json:
-        echo_result({"board": board, "history": history})
+        echo_result({"board": board, "history": history, "said": dict(said)})
         return
     for sentence in view_words(board, now()):
         click.echo(sentence)
+    if said:
+        click.echo(f"It says of itself: {', '.join(f'{key} {value!r}' for key, value in said)}.")
     for entry in history:
         click.echo(f"  {datetime.fromtimestamp(entry.at, UTC):%Y-%m-%d %H:%M} UTC  {entry_words(entry)}")

@@ -22,6 +22,21 @@ from slotbench.release.project_keys import complete_keys
 from slotbench.serial_port import usb_ports
 
 _SERVER_PORT = 8266
+_MEGABYTE = 0x100000
+_NEXT = (
+    "slotbench flash firmware.bin          puts the loader and the firmware onto the board",
+    "slotbench deploy --wifi SSID          puts twoslot onto it, and your network",
+    "slotbench ship firmware.bin --serve   offers a release, and goes on serving it",
+    "slotbench update                      in another terminal: has the board install it",
+    "slotbench status                      says what runs",
+)
+_NEXT_WITHOUT_LOADER = (
+    "slotbench flash firmware.bin                puts the firmware onto the board",
+    "slotbench deploy --app app --wifi SSID      puts twoslot onto it, your program, your network",
+    "slotbench ship --app app --serve            offers your program, and goes on serving it",
+    "slotbench update                            in another terminal: has the board install it",
+    "slotbench status                            says what runs",
+)
 _KEPT_OUT = "# Git keeps these out: whoever has them can update your boards.\n*.pem\nidentities.json\n.lock\n"
 
 
@@ -169,12 +184,9 @@ def _say_next(project: Project) -> None:
         there = usb_ports()
         words = f"several ports are there ({', '.join(there)})" if there else "no board is plugged in"
         click.echo(f"  port is not set: {words}; write it there, or give --port to each command")
-    click.echo("Next, with a board plugged in and MicroPython's 2 MiB build for the ESP8266 as firmware.bin:")
-    for line in (
-        "slotbench flash firmware.bin          puts the loader and the firmware onto the board",
-        "slotbench deploy --wifi SSID          puts twoslot onto it, and your network",
-        "slotbench ship firmware.bin --serve   offers a release, and goes on serving it",
-        "slotbench update                      in another terminal: has the board install it",
-        "slotbench status                      says what runs",
-    ):
+    board = boards.load(project.board) if project.board is not None else None
+    has_loader = board is None or board.has_loader
+    build = "2 MiB build" if board is None or board.fs_start >= _MEGABYTE else "FLASH_1M build"
+    click.echo(f"Next, with a board plugged in and MicroPython's {build} for the ESP8266 as firmware.bin:")
+    for line in _NEXT if has_loader else _NEXT_WITHOUT_LOADER:
         click.echo(f"  {line}")

@@ -22,6 +22,7 @@ from slotbench.release.expiry import warn_of_site
 from slotbench.server import (
     BackgroundServer,
     BoardAuthenticator,
+    ReportIntake,
     create_app,
     raise_descriptor_limit,
 )
@@ -85,12 +86,13 @@ class SiteServer:
     @classmethod
     def listen(
         cls, folder: Path, place: tuple[str, int], *, project: Project | None = None,
-        boards: BoardAuthenticator | None = None, local: LocalApp | None = None,
+        boards: BoardAuthenticator | None = None, reports: ReportIntake | None = None,
+        local: LocalApp | None = None,
     ) -> SiteServer:
         """Listen at `place`, (host, port). An error names the line of the project that says so."""
         raise_descriptor_limit()
         warn_of_site(folder, int(time.time()))
-        app = create_app(folder, boards)
+        app = create_app(folder, boards, reports)
         local_host, local_port = local.place if local is not None and local.place else (
             _HOST, _LOCAL_PORT if local is not None and is_free(_HOST, _LOCAL_PORT) else 0)
         try:

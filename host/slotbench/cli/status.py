@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -12,6 +14,7 @@ from slotbench.cli.parameter_types import PATH
 from slotbench.cli.project_options import project_port
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.journal import Report
+from slotbench.formats.release import is_development
 from slotbench.formats.rtc import BootReason
 from slotbench.images import identify
 from slotbench.inspection.dump import DUMP_BYTES_MAX, identify_board, is_stock_flash
@@ -20,6 +23,10 @@ from slotbench.release.files import read_bytes
 from slotbench.repl.package import mixed_versions
 from slotbench.vboard.forecast.status import BoardStatus
 from slotbench.vboard.forecast.status import status as status_of
+
+_OF_APPLICATIONS: Final = (
+    "app", "app_folder", "app_counter", "app_confirmed", "app_bad", "app_report", "app_trace")
+"""Keys of the board's dict that have words here."""
 
 
 @click.command()
@@ -75,19 +82,49 @@ def _lines(facts: BoardStatus) -> list[tuple[str, str]]:
 
     hook = [("hook", "boot.py does not run it: the next update repairs that, or is refused (76)")]
     mixed = [("hook", words) for words in [mixed_versions(facts.twoslot, facts.hook_version)] if words]
+    slots = [
+        ("firmware", f"MicroPython {facts.version}, stock: no loader, no slots"),
+        ("head", f"seq {facts.head}")]
+    if facts.slot is not None:
+        slots = [
+            ("slot", facts.slot),
+            ("version", f"{facts.version}, counter {facts.counter}"),
+            ("why", words(BootReason(facts.why))),
+            ("confirmed", "yes" if facts.confirmed else "no"),
+            ("spare", facts.spare or "nothing"),
+            ("floor", str(facts.floor)),
+            ("bad", f"{facts.bad} and below" if facts.bad else "none"),
+            ("head", f"seq {facts.head}"),
+            ("report", words(Report(facts.report))),
+            ("next", f"slot {facts.next}" if facts.next else "nothing boots"),
+        ]
     return [
-        ("slot", facts.slot),
-        ("version", f"{facts.version}, counter {facts.counter}"),
-        ("why", words(BootReason(facts.why))),
-        ("confirmed", "yes" if facts.confirmed else "no"),
-        ("spare", facts.spare or "nothing"),
-        ("floor", str(facts.floor)),
-        ("bad", f"{facts.bad} and below" if facts.bad else "none"),
-        ("head", f"seq {facts.head}"),
-        ("report", words(Report(facts.report))),
-        ("next", f"slot {facts.next}" if facts.next else "nothing boots"),
+        *slots,
         *([("twoslot", facts.twoslot.replace(" ", ", "))] if facts.twoslot else []),
         *(hook if facts.hook is False else []),
         *mixed,
-        *((key, str(value)) for key, value in facts.more.items()),
+        *_application_lines(facts.more),
+        *((key, str(value)) for key, value in facts.more.items() if key not in _OF_APPLICATIONS),
     ]
+
+
+def _application_lines(told: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """What a board that has applications says of them."""
+    if "app_counter" not in told:
+        return
+    if told.get("app_folder") is None:
+        yield "program", "/main.py: no application runs"
+    else:
+        state = "confirmed" if told.get("app_confirmed") else "on trial"
+        counter = told["app_counter"]
+        if isinstance(counter, int) and is_development(counter):
+            state = "for development: slotbench watch"
+        yield "program", f"{told.get('app')}, counter {counter}, folder {told['app_folder']}, {state}"
+    if bad := told.get("app_bad"):
+        yield "", f"bad: {bad} and below"
+    report = told.get("app_report")
+    if isinstance(report, int) and report in list(Report) and report != Report.NOTHING:
+        yield "", f"report: {report} ({Report(report).name.lower().replace('_', ' ')})"
+    if trace := told.get("app_trace"):
+        yield "", "the last one that failed ended by:"
+        yield from (("", f"  {line}") for line in str(trace).splitlines())

@@ -46,6 +46,7 @@ def check_board(transport: ReplTransport, port: str, project: Project) -> Iterat
         yield warning("board", f"{port}: MicroPython {version}, without twoslot", "slotbench deploy")
         return
     yield all_well("board", f"{port}: MicroPython {version}, with twoslot")
+    yield from _check_loader(found, project)
     yield from _check_settings(found, project)
     yield from _check_keys(found, project)
     server = str(found.settings.get("server", ""))
@@ -61,6 +62,21 @@ def check_board(transport: ReplTransport, port: str, project: Project) -> Iterat
             "start the server; let its port through the firewall; give it an address of the board's network")
     else:
         yield all_well("board's network", f"the board, {address}, reaches {server}")
+
+
+def _check_loader(found: BoardContent, project: Project) -> Iterator[Diagnosis]:
+    wanted = boards.load(project.board)
+    if found.has_loader == wanted.has_loader:
+        return
+    if wanted.has_loader:
+        yield wrong(
+            "loader", f"the board has no loader, and {wanted.name} is a board with one",
+            "slotbench flash --from-stock; or, for applications alone, board = \"generic_4m_stock\" in "
+            "slotbench.toml (1 MB: esp01s_1m)")
+    else:
+        yield wrong(
+            "loader", f"the board has the loader, and {wanted.name} is a board without it",
+            "name it otherwise in slotbench.toml, such as board = \"d1_mini\"")
 
 
 def _check_settings(found: BoardContent, project: Project) -> Iterator[Diagnosis]:

@@ -20,7 +20,10 @@ from slotbench.flashing.phy import has_phy, sdk_sectors
 from slotbench.flashing.plan import Firmware, PlannedWrite, factory_writes
 from slotbench.formats import SECTOR_BYTES, blocks
 
-__all__ = ["SetupPlan", "apply_plan", "plan_stock", "plan_twoslot", "plan_whole_flash", "stock_filesystem"]
+__all__ = [
+    "SetupPlan", "apply_plan", "plan_firmware", "plan_stock", "plan_twoslot", "plan_whole_flash",
+    "stock_filesystem",
+]
 
 _NEW_FILESYSTEM: Final = "filesystem, blank: MicroPython makes a new one"
 _SDK_SECTORS: Final = "PHY init data, the SDK's parameters"
@@ -75,6 +78,33 @@ def plan_twoslot(
     writes += _management_writes(board, [*parts.values(), table])
     loader_write = PlannedWrite(0, loader_sector(loader, board), "loader, flash map")
     return SetupPlan((*writes, loader_write), tuple(kept))
+
+
+def plan_firmware(
+    board: BoardProfile, firmware: Firmware, *, sdk: bytes, sdk_start: int, phy: bytes | None = None,
+    erase_filesystem: bool = False,
+) -> SetupPlan:
+    """The plan that makes a board without the loader start `firmware`. Its files are kept unless
+    `erase_filesystem`.
+
+    `sdk`, `sdk_start` and `phy` are those of `plan_twoslot`. Raises FormatError or BenchError if something
+    does not fit.
+    """
+    (whole,) = factory_writes(board, firmware)
+    plain = _whole_sectors(whole).data
+    kept, writes = [], []
+    if erase_filesystem:
+        writes.append(PlannedWrite(board.filesystem.start, b"\xff" * HEAD_BYTES, _NEW_FILESYSTEM))
+    else:
+        kept.append(f"{board.filesystem} filesystem")
+    wanted = sdk_sectors(board, sdk, firmware.data, phy)
+    if (sdk_start, sdk) == (board.sdk.start, wanted):
+        kept.append(f"{board.sdk} {_SDK_SECTORS}")
+    else:
+        writes.append(PlannedWrite(board.sdk.start, wanted, _SDK_SECTORS))
+    return SetupPlan((
+        *writes, PlannedWrite(SECTOR_BYTES, plain[SECTOR_BYTES:], "firmware"),
+        PlannedWrite(0, plain[:SECTOR_BYTES], "firmware, its first sector")), tuple(kept))
 
 
 def plan_stock(

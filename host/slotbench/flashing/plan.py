@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from slotbench.boards import BoardProfile
+from slotbench.boards.header import with_header
 from slotbench.boards.images import stock_image, user_image
 from slotbench.formats import journal, windowlog
 from slotbench.formats.descriptor import ImageForm, SlotDescriptor
@@ -43,10 +44,13 @@ class Firmware:
 def factory_writes(board: BoardProfile, firmware: Firmware) -> list[PlannedWrite]:
     """The writes that make an erased board start `firmware` from slot A as confirmed. Slot B stays empty.
 
-    The loader and the PHY init data are not included. Raises FormatError or BenchError if the image does not
-    fit.
+    A board without the loader gets the firmware where the ROM starts it. The loader and the PHY init data are
+    not included. Raises FormatError or BenchError if the image does not fit.
     """
     slot, data = board.slots[0], firmware.data
+    if not board.has_loader:
+        stock_image(data, board)
+        return [PlannedWrite(0, with_header(data, board, board.chip_bytes), "firmware")]
     digest = hashlib.sha256(data).digest()
     if board.in_place:
         form = ImageForm.EA

@@ -65,14 +65,15 @@ def choose_board(link: EsptoolLink, name: str | None, *, native: bool = False) -
     for native firmware are chosen. Raises BenchError.
     """
     if name is None:
-        known = [boards.load(name) for name in boards.names()]
+        known = boards.with_loader()
         size = min(link.flash_bytes, max(board.chip_bytes for board in known))
         sized = [board for board in known if board.chip_bytes == size]
         fitting = plainest_boards(board for board in sized if native or not board.in_place)
         if link.flash_bytes < _TWO_IMAGES_BYTES and not fitting:
             raise BenchError(
                 f"the flash has {link.flash_bytes // 1024} KB; two MicroPython images need 4 MB",
-                where=link.port, cure="use a board with 4 MB of flash, such as a NodeMCU or a D1 mini",
+                where=link.port, cure="use a board with 4 MB of flash, such as a NodeMCU or a D1 mini; for "
+                "applications under one stock firmware, name this one: --board esp01s_1m",
                 exit_code=USAGE)
         if len(fitting) != 1:
             names = ", ".join(board.name for board in fitting)
@@ -120,7 +121,9 @@ def require_filesystem_fits(found: BoardSurvey, board: BoardProfile, *, where: s
     """
     if not board.filesystem:
         return
-    cure = "move its files with --from-stock, or delete them with --erase-filesystem"
+    cure = "delete its files with --erase-filesystem"
+    if board.has_loader:
+        cure = "move its files with --from-stock, or delete them with --erase-filesystem"
     for start, block in found.filesystems.items():
         region = Region(start, block.size)
         if region != board.filesystem:

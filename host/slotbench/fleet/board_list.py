@@ -66,7 +66,9 @@ class BoardView:
     """A board as people see it. Times are Unix seconds; `version` is empty where nobody knows it.
 
     `report` and `app_report` are words of FORMATS, `app_running` is the counter of its program (0: none),
-    `target` the counter that it fetched last (0: none), and `progress` how much of it, in percent.
+    `target` the counter that it fetched last (0: none), and `progress` how much of it, in percent. From
+    `told_at` on it is what the board reported (FORMATS, board report), 0: never; `error_code` is -1 until it
+    reported an error.
     """
 
     device_id: str
@@ -89,6 +91,14 @@ class BoardView:
     first_seen: int
     last_seen: int
     requests: int
+    told_at: int
+    free_heap: int
+    rssi: int
+    reset_cause: int
+    error_code: int
+    error_where: int
+    error_at: int
+    trace: str
 
     @property
     def title(self) -> str:
@@ -291,7 +301,8 @@ def _view(
     return BoardView(
         **{key: row[key] for key in (
             "device_id", "name", "place", "product", "channel", "running", "report_counter", "app_running",
-            "app_report_counter", "target", "target_at", "address", "first_seen", "last_seen", "requests")},
+            "app_report_counter", "target", "target_at", "address", "first_seen", "last_seen", "requests",
+            "told_at", "free_heap", "rssi", "reset_cause", "error_code", "error_where", "error_at", "trace")},
         state=BoardHealth(row["state"]), version=version_words(versions, row["product"], row["running"]),
         report=named.get(row["report"], "unknown"), app_report=named.get(row["app_report"], "unknown"),
         progress=100 if done else min(100, 100 * row["progress"] // size) if size else 0)

@@ -7,9 +7,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from slotbench.fleet.schema import searched_text
-from slotbench.server import ProvenRequest
+from slotbench.formats.board_report import ReportEvent
+from slotbench.server import ProvenReport, ProvenRequest
 
-__all__ = ["BoardStory"]
+__all__ = ["BoardStory", "NO_ERROR"]
+
+NO_ERROR: Final = -1
+"""In `error_code` of a board that never told an error."""
+_BLOCK: Final = 4096
+_DETAIL_MAX: Final = 200
 
 _HEAD = re.compile(r"heads/([a-z0-9_-]{1,32})/([a-z0-9_-]{1,32})\.head")
 
@@ -56,6 +62,35 @@ class BoardStory:
         row["requests"] += 1
         row["events"] = len(self.entries)
 
+    def follow_report(self, told: ProvenReport) -> None:
+        """Take what the board told. Each report counts once; of a board that is not known, none does.
+
+        Nothing here says that a board is well: only what its requests prove does.
+        """
+        row, report = self.row, told.report
+        if "device_id" not in row:
+            return
+        if row["told_start"] == report.start and report.number <= row["told_number"]:
+            return
+        row |= {
+            "told_start": report.start, "told_number": report.number, "told_at": told.at,
+            "free_heap": report.free, "rssi": report.rssi, "reset_cause": report.reset}
+        if report.event is ReportEvent.START:
+            self._add(told, "start", row["running"], str(report.reset))
+        if report.code or report.event is ReportEvent.ERROR:
+            row |= {"error_code": report.code, "error_where": report.where, "error_at": told.at}
+            self._add(told, "error", 0, f"{report.code} {report.where}")
+        if report.trace and report.trace != row["trace"]:
+            row["trace"] = report.trace
+            self._add(told, "trace", 0, report.trace[-_DETAIL_MAX:])
+        if report.event is ReportEvent.DOWNLOAD and report.counter > row["running"]:
+            if row["target"] != report.counter:
+                row |= {"target": report.counter, "target_at": told.at, "progress": 0}
+                self._add(told, "download", report.counter)
+            row["progress"] = max(row["progress"], _BLOCK * report.done)
+        row["last_seen"] = max(row["last_seen"], told.at)
+        row["events"] = len(self.entries)
+
     def _begin(self, request: ProvenRequest) -> None:
         self.row |= {
             "device_id": request.device_id, "name": "", "place": "",
@@ -63,7 +98,9 @@ class BoardStory:
             "running": request.running, "report": request.report, "report_counter": request.report_counter,
             "app_running": 0, "app_report": 0, "app_report_counter": 0,
             "target": 0, "target_at": 0, "progress": 0, "address": "", "first_seen": request.at,
-            "last_seen": request.at}
+            "last_seen": request.at, "told_start": 0, "told_number": 0, "told_at": 0, "free_heap": 0,
+            "rssi": 0, "reset_cause": 0, "error_code": NO_ERROR, "error_where": 0, "error_at": 0,
+            "trace": ""}
         self._add(request, "first-seen", request.running)
 
     def _follow_program(self, request: ProvenRequest) -> None:
@@ -84,7 +121,7 @@ class BoardStory:
             self._add(request, "download", counter)
         self.row["progress"] = max(self.row["progress"], min(request.first_byte, 1 << 30))
 
-    def _add(self, request: ProvenRequest, kind: str, counter: int, detail: str = "") -> None:
+    def _add(self, request: ProvenRequest | ProvenReport, kind: str, counter: int, detail: str = "") -> None:
         self.entries.append({
             "device_id": request.device_id, "at": request.at, "kind": kind, "counter": counter,
             "detail": detail})

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from slotbench.fleet.board_list import TROUBLE, BoardEntry, BoardHealth, BoardView
+from slotbench.formats.codes import CODES
 from slotbench.formats.journal import Report
+from slotbench.formats.rtc import ResetReason
 
 __all__ = [
-    "STATE_WORDS", "duration_words", "entry_words", "is_trouble", "release_words", "report_words",
-    "view_words",
+    "STATE_WORDS", "duration_words", "entry_words", "error_words", "is_trouble", "release_words",
+    "report_words", "reset_words", "view_words",
 ]
 
 STATE_WORDS: Final = {
@@ -23,6 +25,11 @@ _REPORTS: Final = {
     Report.JOURNAL_LOST: "lost its boot journal, and began a new one",
     Report.SAFE_MODE: "left main.py out: {0} crashed or restarted again and again",
     Report.LOW_MEMORY: "updates before main.py, which leaves no memory for it"}
+_RESETS: Final = {
+    ResetReason.POWER: "power", ResetReason.HARDWARE_WATCHDOG: "the hardware watchdog",
+    ResetReason.EXCEPTION: "an exception", ResetReason.SOFTWARE_WATCHDOG: "the software watchdog",
+    ResetReason.RESTART: "a restart by the program", ResetReason.DEEP_SLEEP: "deep sleep",
+    ResetReason.RESET_PIN: "the reset pin"}
 _TROUBLE: Final = frozenset(str(report) for report in TROUBLE)
 _UNITS: Final = (("day", 86400), ("hour", 3600), ("minute", 60))
 
@@ -40,6 +47,20 @@ def report_words(report: str, release: str) -> str:
         return _REPORTS[Report[report.upper()]].format(release)
     except KeyError:
         return "sent a report that this slotbench does not know"
+
+
+def error_words(code: int, where: int) -> str:
+    """An error of a board (FORMATS, error codes) in words: number, word, place, meaning."""
+    if not code:
+        return "no memory"
+    known = next((each for each in CODES if each.code == code), None)
+    place = f" ({where})" if where else ""
+    return f"{code} {known.word}{place}: {known.meaning}" if known else f"{code}{place}"
+
+
+def reset_words(cause: int) -> str:
+    """What started a board, by the number of machine.reset_cause()."""
+    return _RESETS[ResetReason(cause)] if cause in {int(each) for each in ResetReason} else "something"
 
 
 def program_words(report: str, counter: int) -> str:
@@ -67,6 +88,13 @@ def entry_words(entry: BoardEntry) -> str:
         return f"runs its program, counter {entry.counter}" if entry.counter else "runs no program"
     if entry.kind == "returned":
         return f"is back after {duration_words(int(entry.detail))} of silence"
+    if entry.kind == "start":
+        return f"was started by {reset_words(int(entry.detail))}"
+    if entry.kind == "error":
+        code, where = entry.detail.split()
+        return f"reported the error {error_words(int(code), int(where))}"
+    if entry.kind == "trace":
+        return f"reported a traceback of its application: {' | '.join(entry.detail.splitlines())}"
     if entry.kind == "named":
         return f"was named: {entry.detail}"
     if entry.kind == "said":
@@ -100,6 +128,13 @@ def view_words(board: BoardView, now: int) -> list[str]:
         said.append(f"It {program_words(board.app_report, board.app_report_counter)}.")
     if board.state is BoardHealth.UPDATING:
         said.append(f"It has {board.progress} % of counter {board.target}.")
+    if board.told_at:
+        said.append(
+            f"It reported {ago_words(now - board.told_at)}: {board.free_heap} bytes of heap are free, the "
+            f"signal has {board.rssi} dBm, it was started by {reset_words(board.reset_cause)}.")
+    if board.error_code >= 0:
+        words = error_words(board.error_code, board.error_where)
+        said.append(f"Its last error, {ago_words(now - board.error_at)}: {words}.")
     return said
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, func, literal, not_, or_, select
 
 from slotbench.fleet.board_list import TROUBLE
 from slotbench.fleet.rollout_decision import Evidence
@@ -16,13 +16,18 @@ _LINE = "\n"
 
 def gather_evidence(
     connection: Connection, product: str, channel: str, counter: int, *, now: int, silence_s: int,
-    late_s: int,
+    late_s: int, of_program: bool = False,
 ) -> Evidence:
-    """Count the boards of a channel by what they proved of the release `counter`. One query."""
+    """Count the boards of a channel by what they proved of the release `counter`, or `of_program` of the
+    application. One query.
+    """
     # Each count is a range of an index. `between` keeps SQLite from going by `running` instead.
     column = boards.c
-    runs, about = column.running == counter, column.report_counter == counter
-    is_bad = column.report.in_(TROUBLE)
+    running_column, report, report_counter = (
+        (column.app_running, column.app_report, column.app_report_counter) if of_program
+        else (column.running, column.report, column.report_counter))
+    runs, about = running_column == counter, report_counter == counter
+    is_bad = report.in_(TROUBLE)
     fetches = [
         column.target > column.running, column.target.between(counter, counter),
         or_(column.report_counter != counter, not_(is_bad))]
@@ -32,12 +37,15 @@ def gather_evidence(
         here = column.product == product, column.channel == channel
         return select(func.count()).select_from(boards).where(*here, *conditions).scalar_subquery()
 
+    # What a board fetched is known of images alone.
+    nothing = literal(0), literal(0)
+    fetching_now, fetching_quiet = nothing if of_program else (count(*fetches), count(*fetches, silent))
     known, running, proven, failed, failed_running, fetching, quiet = map(int, connection.execute(select(
         count(), count(runs), count(runs, about), count(about, is_bad), count(about, is_bad, runs),
-        count(*fetches),
-        count(runs, about, not_(is_bad), overdue) + count(*fetches, silent)
-        + count(runs, column.report_counter < counter, silent)
-        + count(runs, column.report_counter > counter, silent))).one())
+        fetching_now,
+        count(runs, about, not_(is_bad), overdue) + fetching_quiet
+        + count(runs, report_counter < counter, silent)
+        + count(runs, report_counter > counter, silent))).one())
     return Evidence(
         known=known, begun=running + failed - failed_running + fetching,
         confirmed=proven - failed_running, failed=failed, silent=quiet)
@@ -45,7 +53,7 @@ def gather_evidence(
 
 def count_included(
     connection: Connection, product: str, channel: str, *, release: str, app: str, counter: int, percent: int,
-    heard_since: int,
+    heard_since: int, of_program: bool = False,
 ) -> int | None:
     """How many boards of a channel a head with this percentage includes; cohorts are not known here.
 
@@ -53,11 +61,12 @@ def count_included(
     such board in the whole channel: then nobody would notice a failure. One query.
     """
     # All ids in one text: a row for each takes three times as long.
+    running = boards.c.app_running if of_program else boards.c.running
     together = func.string_agg if connection.dialect.name == "postgresql" else func.group_concat
     found = connection.execute(
         select(together(boards.c.device_id, _LINE))
         .where(boards.c.product == product, boards.c.channel == channel)
-        .where(boards.c.last_seen >= heard_since, boards.c.running <= counter)).scalar_one()
+        .where(boards.c.last_seen >= heard_since, running <= counter)).scalar_one()
     if not found:
         return None
     return sum(place < percent for place in rollout_places(release, found.split(_LINE), app))

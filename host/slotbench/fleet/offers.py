@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from slotbench.fleet.board_list import BoardEntry, version_words
-from slotbench.fleet.schema import boards, events, heads, leases, releases, rollouts
+from slotbench.fleet.schema import audit, boards, events, heads, leases, releases, rollouts
 
 __all__ = [
     "OfferedHead", "OfferedRelease", "find_release", "fleet_stamp", "latest_entries", "list_offered",
@@ -119,7 +119,7 @@ def signing_process(connection: Connection, now: int) -> str:
 
 def fleet_stamp(connection: Connection) -> str:
     """A short text that changes when pages would look different."""
-    columns = events.c.id, boards.c.last_seen, rollouts.c.changed, heads.c.seen
+    columns = events.c.id, audit.c.id, boards.c.last_seen, rollouts.c.changed, heads.c.seen
     found = connection.execute(
         select(*(select(func.max(column)).scalar_subquery() for column in columns))).one()
     return "-".join(str(number or 0) for number in found)

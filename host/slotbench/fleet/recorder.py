@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -21,7 +21,7 @@ from slotbench.errors import BenchError
 from slotbench.fleet.board_story import BoardStory
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.schema import audit, boards, events, heads, images
-from slotbench.server import ProvenRequest
+from slotbench.server import ProvenReport, ProvenRequest
 
 __all__ = ["BoardRecorder", "EVENTS_MAX", "HISTORY_S", "QUEUE_MAX"]
 
@@ -39,6 +39,9 @@ _CHORES_EVERY_S: Final = 2.0
 _PRUNE_EVERY_S: Final = 3600.0
 _SAY_EVERY_S: Final = 60.0
 _KEPT_BY_PEOPLE: Final = frozenset({"device_id", "name", "place", "searched", "first_seen"})
+
+Observed: TypeAlias = ProvenRequest | ProvenReport
+"""What boards prove."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +63,7 @@ class BoardRecorder:
         self._late_s = late_s
         self._chores = chores
         self._clock = clock
-        self._queue: deque[ProvenRequest] = deque()
+        self._queue: deque[Observed] = deque()
         self._ended = threading.Event()
         self._asked = threading.Event()
         self._said_at = -_SAY_EVERY_S
@@ -82,8 +85,8 @@ class BoardRecorder:
         """Requests that are not written yet."""
         return len(self._queue)
 
-    def observe(self, request: ProvenRequest) -> None:
-        """Take a request; it is written later. Never waits and never raises."""
+    def observe(self, request: Observed) -> None:
+        """Take a request or a report; it is written later. Never waits and never raises."""
         if len(self._queue) >= QUEUE_MAX:
             self.dropped += 1
         else:
@@ -155,7 +158,7 @@ def upsert(connection: Connection, table: Any) -> Any:
     return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
 
-def _write(connection: Connection, batch: Sequence[ProvenRequest], late_s: int) -> None:
+def _write(connection: Connection, batch: Sequence[Observed], late_s: int) -> None:
     known = _known_boards(connection, {request.device_id for request in batch})
     counters = _image_counters(connection, batch)
     stories: dict[str, BoardStory] = {}
@@ -164,8 +167,13 @@ def _write(connection: Connection, batch: Sequence[ProvenRequest], late_s: int) 
         if story is None:
             story = BoardStory(known.get(request.device_id), late_s)
             stories[request.device_id] = story
-        story.follow(request, counters)
-    rows = [story.row for story in stories.values()]
+        if isinstance(request, ProvenReport):
+            story.follow_report(request)
+        else:
+            story.follow(request, counters)
+    rows = [story.row for story in stories.values() if "device_id" in story.row]
+    if not rows:
+        return
     statement = upsert(connection, boards)
     new = statement.excluded
     changed = {
@@ -189,11 +197,11 @@ def _known_boards(connection: Connection, ids: Iterable[str]) -> dict[str, RowMa
     return found
 
 
-def _image_counters(connection: Connection, batch: Sequence[ProvenRequest]) -> dict[str, int]:
+def _image_counters(connection: Connection, batch: Sequence[Observed]) -> dict[str, int]:
     """The counters of the images that are asked for, by the names of their files."""
     wanted = {
-        request.name[len("images/"):-len(".bin")] for request in batch
-        if request.name.startswith("images/") and request.name.endswith(".bin")}
+        request.name[len("images/"):-len(".bin")] for request in batch if isinstance(request, ProvenRequest)
+        and request.name.startswith("images/") and request.name.endswith(".bin")}
     if not wanted:
         return {}
     rows = connection.execute(

@@ -8,7 +8,7 @@ from enum import StrEnum
 from slotbench.fleet.rollout_plan import RolloutPlan
 from slotbench.formats.head import Head
 
-__all__ = ["Evidence", "RolloutDecision", "RolloutState", "RolloutStep", "decide"]
+__all__ = ["Evidence", "RolloutDecision", "RolloutState", "RolloutStep", "decide", "offered_digest"]
 
 
 class RolloutState(StrEnum):
@@ -65,6 +65,11 @@ class RolloutDecision:
     percent: int = 0
 
 
+def offered_digest(head: Head, of_program: bool) -> str:
+    """The digest of what a rollout of this head is about: its release, or its application."""
+    return head.app if of_program else head.release
+
+
 def decide(
     plan: RolloutPlan, state: RolloutState, *, digest: str, percent: int, step_at: int, now: int,
     head: Head | None, evidence: Evidence, included: int | None, failed_before: int, silent_before: int,
@@ -75,7 +80,7 @@ def decide(
     site. `included` is how many of the boards that are heard of are in this step, None if none is heard.
     Failures and silence count above `failed_before` and `silent_before`, which a person has accepted.
     """
-    if head is None or head.release != digest:
+    if head is None or offered_digest(head, plan.of_program) != digest:
         return RolloutDecision(
             RolloutStep.NOTE, "the channel offers another release now", RolloutState.ABORTED)
     if state in (RolloutState.PAUSING, RolloutState.ABORTING):

@@ -26,7 +26,8 @@ class RolloutPlan:
     A step lasts `soak_s` seconds at least, and until `proven` percent of its boards confirmed the release.
     More than `failed` percent of the boards that began may not fail, more than `silent` percent not fall
     silent for `silence_s` before they confirmed. Steps begin inside `window` only ("22:00-05:00" in UTC,
-    empty: at any time). Boards of `cohorts` are in from the first step on.
+    empty: at any time). Boards of `cohorts` are in from the first step on. With `of_program` it is the
+    channel's application that is watched.
     """
 
     steps: tuple[int, ...] = (1, 10, 50, 100)
@@ -37,6 +38,7 @@ class RolloutPlan:
     silence_s: int = _HOUR_S
     cohorts: tuple[str, ...] = ()
     window: str = ""
+    of_program: bool = False
 
     def __post_init__(self) -> None:
         rising = all(1 <= before < after for before, after in zip((0, *self.steps), self.steps) if before)

@@ -18,12 +18,19 @@ from slotbench.errors import BenchError
 from slotbench.fleet.audit_log import Actor, record_action
 from slotbench.fleet.board_list import late_after
 from slotbench.fleet.database import FleetDatabase
-from slotbench.fleet.evidence import count_included, gather_evidence
+from slotbench.fleet.evidence import count_included
 from slotbench.fleet.installs import forget_installs, list_installs, plan_installs
 from slotbench.fleet.leases import give_lease_back, new_owner, take_lease
 from slotbench.fleet.offer_asks import OfferStep, list_asks, note_problem, settle_ask
-from slotbench.fleet.rollout_decision import Evidence, RolloutDecision, RolloutState, RolloutStep, decide
-from slotbench.fleet.rollout_store import RolloutView, open_rollouts
+from slotbench.fleet.rollout_decision import (
+    Evidence,
+    RolloutDecision,
+    RolloutState,
+    RolloutStep,
+    decide,
+    offered_digest,
+)
+from slotbench.fleet.rollout_store import RolloutView, open_rollouts, rollout_evidence
 from slotbench.fleet.schema import rollouts
 from slotbench.formats import FormatError
 from slotbench.formats.head import Head
@@ -101,11 +108,10 @@ class RolloutRunner:
         head = read_channel_head(self.site, view.product, view.channel)
         with self.database.reading() as connection:
             late_s = late_after(connection)
-            evidence = gather_evidence(
-                connection, view.product, view.channel, view.counter, now=now,
-                silence_s=view.plan.silence_s, late_s=late_s)
+            evidence = rollout_evidence(connection, view, now, late_s)
             included = self._included(connection, view, head, now, late_s)
-        percent = max(view.percent, head.percent) if head and head.release == view.digest else view.percent
+        is_offered = head is not None and offered_digest(head, view.plan.of_program) == view.digest
+        percent = max(view.percent, head.percent) if head and is_offered else view.percent
         step_at = view.step_at if percent == view.percent else now  # a step that somebody else signed
         decision = decide(
             view.plan, view.state, digest=view.digest, percent=percent, step_at=step_at, now=now,
@@ -122,8 +128,9 @@ class RolloutRunner:
         at, number = self._counted.get((view.id, head.percent), (-_COUNT_EVERY_S, None))
         if now - at >= _COUNT_EVERY_S:
             number = count_included(
-                connection, view.product, view.channel, release=view.digest, app=head.app,
-                counter=view.counter, percent=head.percent, heard_since=view.step_at - late_s)
+                connection, view.product, view.channel, release=head.release, app=head.app,
+                counter=view.counter, percent=head.percent, heard_since=view.step_at - late_s,
+                of_program=view.plan.of_program)
             self._counted[view.id, head.percent] = now, number
         return number
 
@@ -166,11 +173,11 @@ class RolloutRunner:
             what = signed.audience() if signed is not None else reason
             record_action(
                 connection, self._actor, now, f"rollout {state}",
-                f"{view.product}/{view.channel} counter {view.counter}",
+                f"{view.product}/{view.channel} {view.content}",
                 f"{what}{f'; {reason}' if signed is not None and reason else ''}")
             if done.rowcount:
                 _log.info(
-                    "%s/%s counter %d: rollout %s, %s", view.product, view.channel, view.counter, state, what)
+                    "%s/%s %s: rollout %s, %s", view.product, view.channel, view.content, state, what)
 
     def _sign_asks(self, now: int) -> None:
         """Sign what people asked of channels in which no rollout is under way."""

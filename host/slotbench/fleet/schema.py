@@ -42,17 +42,31 @@ boards = Table(
     Column("last_seen", BigInteger, nullable=False),
     Column("requests", BigInteger, nullable=False, server_default="0"),
     Column("events", Integer, nullable=False, server_default="0"),
+    Column("told_start", BigInteger, nullable=False, server_default="0"),
+    Column("told_number", BigInteger, nullable=False, server_default="0"),
+    Column("told_at", BigInteger, nullable=False, server_default="0"),
+    Column("free_heap", BigInteger, nullable=False, server_default="0"),
+    Column("rssi", Integer, nullable=False, server_default="0"),
+    Column("reset_cause", Integer, nullable=False, server_default="0"),
+    Column("error_code", Integer, nullable=False, server_default="-1"),
+    Column("error_where", BigInteger, nullable=False, server_default="0"),
+    Column("error_at", BigInteger, nullable=False, server_default="0"),
+    Column("trace", String(240), nullable=False, server_default=""),
     Index(
         "boards_channel", "product", "channel", "running", "report_counter", "last_seen", "report",
         "device_id"),
     Index("boards_last_seen", "last_seen"),
     Index("boards_report", "report", "product", "channel", "report_counter", "running"),
-    Index("boards_app_report", "app_report"),
+    Index("boards_app_report", "app_report", "product", "channel", "app_report_counter", "app_running"),
+    Index(
+        "boards_program", "product", "channel", "app_running", "app_report_counter", "last_seen",
+        "app_report", "device_id"),
     Index("boards_target_at", "target_at"),
 )
 """One row for each board. `searched` is id, name and place in small letters (`searched_text`), `target` the
-counter whose image it fetched last, and `progress` how many bytes of it; `app_...` are of its program. What
-rollouts count is in the indexes, so that no board is read for it.
+counter whose image it fetched last, and `progress` how many bytes of it; `app_...` are of its program. The
+columns from `told_start` on are what it reported (FORMATS, board report), the last time at `told_at`, 0:
+never. What rollouts count is in the indexes, so that no board is read for it.
 """
 _IS_AHEAD: Final = boards.c.target > boards.c.running
 Index(

@@ -70,7 +70,7 @@ class Fields:
     @classmethod
     def parse(cls, payload: bytes, kind: str, version: int = 1) -> Fields:
         """The fields of a payload. Its `kind` and `format` are checked and removed. Raises FormatError."""
-        fields = cls(_load_object(payload))
+        fields = cls(load_object(payload))
         found = fields.text("kind", 1, 16)
         if found != kind:
             raise FormatError(f"document kind is {found}, not {kind}", field="kind")
@@ -188,10 +188,11 @@ class Fields:
 
 def kind_of(payload: bytes) -> str:
     """The `kind` of a payload. Its other fields are not checked. Raises FormatError."""
-    return Fields(_load_object(payload)).text("kind", 1, 16)
+    return Fields(load_object(payload)).text("kind", 1, 16)
 
 
-def _load_object(payload: bytes) -> dict[str, Any]:
+def load_object(payload: bytes) -> dict[str, Any]:
+    """The JSON object in a payload of ASCII, without a fraction, and no field twice. Raises FormatError."""
     try:
         value = json.loads(
             payload.decode("ascii"),

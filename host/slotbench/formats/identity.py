@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 from dataclasses import dataclass
@@ -36,17 +37,19 @@ class IdentityProof:
     mac: str
     app: tuple[int, int, int] | None = None
 
-    def message(self, method: str, host: str, path: str) -> bytes:
-        """The bytes that the MAC covers. `host` is the request's Host header."""
+    def message(self, method: str, host: str, path: str, body: bytes = b"") -> bytes:
+        """The bytes that the MAC covers. `host` is the request's Host header, `body` that of a POST."""
         report = f"{self.report}/{self.about}"
         lines = [method, host, path, self.nonce, str(self.nc), report, str(self.running)]
         if self.app is not None:
             lines.append("/".join(map(str, self.app)))
+        if method == "POST":
+            lines.append(hashlib.sha256(body).hexdigest())
         return "\n".join(lines).encode()
 
-    def matches(self, secret: bytes, method: str, host: str, path: str) -> bool:
+    def matches(self, secret: bytes, method: str, host: str, path: str, body: bytes = b"") -> bool:
         """Whether a board with this `secret` made the proof for this request."""
-        return hmac.compare_digest(compute_mac(secret, self.message(method, host, path)), self.mac)
+        return hmac.compare_digest(compute_mac(secret, self.message(method, host, path, body)), self.mac)
 
 
 def compute_mac(secret: bytes, message: bytes) -> str:

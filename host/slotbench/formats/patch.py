@@ -13,7 +13,7 @@ from slotbench.formats.prediction import (
     CHUNK_BYTES, FLAG_BYTES, KEYS_END, MAP_ENTRIES_MAX, AddressMap, Flag)
 from slotbench.formats.release import LENGTH_MAX
 
-__all__ = ["HEADER_BYTES", "MAGIC", "WINDOW_BITS_MAX", "PatchHeader", "apply_patch"]
+__all__ = ["HEADER_BYTES", "MAGIC", "WINDOW_BITS_MAX", "PatchDecoder", "PatchHeader", "apply_patch"]
 
 HEADER_BYTES: Final = 16
 _WINDOW_BITS_MIN: Final = 9
@@ -68,7 +68,7 @@ def apply_patch(old: bytes, data: bytes) -> bytes:
     header = PatchHeader.unpack(data)
     if header.old_length != len(old):
         raise FormatError(f"for an old image of {header.old_length} bytes, not {len(old)}", 8)
-    return _PatchDecoder(old, header, data[HEADER_BYTES:]).run()
+    return PatchDecoder(old, header, data[HEADER_BYTES:]).run()
 
 
 class _InflatedBytes:
@@ -120,13 +120,14 @@ class _InflatedBytes:
             raise FormatError("ends too early", self._given)
 
 
-class _PatchDecoder:
-    """Makes the new image from `old` and a stream of operations."""
+class PatchDecoder:
+    """Makes the new image from `old` and a stream of operations, and counts what it does."""
 
     def __init__(self, old: bytes, header: PatchHeader, data: bytes) -> None:
         self.old, self.header = old, header
         self.stream = _InflatedBytes(header.window_bits, data)
         self.new = bytearray()
+        self.operations = self.edits = self.edited_bytes = 0
         self.map, self.flags = self._read_map(), self._read_flags()
 
     def run(self) -> bytes:
@@ -134,6 +135,7 @@ class _PatchDecoder:
         end = 0
         while len(self.new) < self.header.new_length:
             copied, literals = self.stream.varint(), self.stream.varint()
+            self.operations += 1
             if not 0 < copied + literals <= self.header.new_length - len(self.new):
                 raise FormatError(f"operation of {copied} and {literals} bytes", self.stream.place)
             if copied:
@@ -150,6 +152,7 @@ class _PatchDecoder:
         edits = self.stream.varint()
         if edits > length:
             raise FormatError(f"{edits} edits of {length} bytes", self.stream.place)
+        self.edits += edits
         for _ in range(edits):
             coded = self.stream.varint()
             place += coded >> 2
@@ -158,6 +161,7 @@ class _PatchDecoder:
                 count += self.stream.varint()
             if place + count > len(self.new) or place // BLOCK_BYTES != (place + count - 1) // BLOCK_BYTES:
                 raise FormatError(f"edits {count} bytes at {place}", self.stream.place)
+            self.edited_bytes += count
             for value in self.stream.take(count):
                 self.new[place] = self.new[place] + value & 0xFF
                 place += 1

@@ -70,7 +70,7 @@ def _mapped_bytes(data: bytes) -> int:
 
 
 def _guess_board(data: bytes, where: str) -> BoardProfile:
-    known = [boards.load(name) for name in boards.names()]
+    known = boards.with_loader()
     fitting = plainest_boards(board for board in known if board.chip_bytes == _mapped_bytes(data))
     if not fitting:
         sizes = ", ".join(str(size) for size in sorted({board.chip_bytes for board in known}))

@@ -30,7 +30,8 @@ _FOREIGN_TYPES = (
     io.StringIO, socket.socket, type(hashlib.sha256()), ModuleType,
 )
 """What the package's own objects share attributes with; their names stay."""
-_SELDOM = ("application/", "mqtt/", "push/", "button", "ntp", "quiet_hours", "sleep")
+_SELDOM = (
+    "application/", "http/report", "mqtt/", "push/", "button", "ntp", "quiet_hours", "sleep", "telemetry")
 """What many boards never load: its own names take none of the firmware's from the others."""
 
 

@@ -26,7 +26,7 @@ __all__ = ["FOUND", "TARGETS", "Round", "has_guide", "prove_fuzz", "repeat", "ru
 
 TARGETS: Final = (
     "journal", "descriptor", "map", "tail", "windowlog", "document", "head", "release", "keys", "blocks",
-    "answer", "image", "board",
+    "answer", "image", "patch", "board",
 )
 """The targets of the guided fuzzer (tests/support/fuzz/targets.py)."""
 

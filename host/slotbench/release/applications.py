@@ -20,6 +20,7 @@ from slotbench.formats.file_list import FILE_BYTES_MAX, parse_list, sort_key
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
 from slotbench.mpy import compile_package, sources
+from slotbench.mpy.pack import packed_files
 from slotbench.release import documents, store
 from slotbench.release.files import read_bytes, write_atomic
 from slotbench.release.store import Store
@@ -68,7 +69,10 @@ def require_room(bundle: Bundle, board: BoardProfile, *, is_frozen: bool = False
     while the other runs, beside twoslot. `is_frozen`: the firmware has twoslot, and the filesystem none.
     """
     blocks = board.filesystem.size // SECTOR_BYTES - SPARE_BLOCKS
-    if is_frozen or 2 * bundle.blocks + _package_blocks(sources()) <= blocks:
+    if not board.has_loader:
+        room = blocks - bundle_blocks({path: len(data) for path, data in packed_files().items()})
+        room -= _TWOSLOT_FILES
+    elif is_frozen or 2 * bundle.blocks + _package_blocks(sources()) <= blocks:
         room = blocks  # sources take more than what is made of them
     else:
         room = blocks - _package_blocks(compile_package(sources()))

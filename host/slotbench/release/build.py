@@ -50,6 +50,11 @@ def build_release(
         raise BenchError(
             f"{', '.join(board.name for board in boards)} run their slots in different ways",
             cure="build a release for each board", exit_code=USAGE)
+    if stock := [board.name for board in boards if not board.has_loader]:
+        raise BenchError(
+            f"{stock[0]} has no loader, so no firmware travels to it", exit_code=USAGE,
+            cure="ship your program alone: slotbench ship --app DIR; a firmware goes over the cable: "
+            "slotbench flash")
     if boards[0].in_place:
         _refuse_micropython_options(
             {"--fs-start": fs_start, "--fs-version": fs_version, "--mpy-abi": mpy_abi})

@@ -34,7 +34,7 @@ class Channel:
 
     Each step takes `now` (Unix seconds) and the `days` until the new head expires, and returns that head.
     Each raises BenchError or FormatError, and has changed nothing then. With `only`, a digest, each refuses
-    to change what the channel says of another release.
+    to change what the channel says of another release or application.
     """
 
     def __init__(
@@ -158,9 +158,9 @@ class Channel:
                     f"nothing is published for {self.keys.product} in the channel {self.name}",
                     where=str(self.site.root),
                     cure=self.site.repair_cure if heads.mark.head(self.name) else "publish a release first")
-            if self._only not in (None, last.release):
+            if self._only not in (None, last.release, last.app):
                 raise BenchError(
-                    f"the channel {self.name} offers counter {last.counter} now", where=str(self.site.root),
+                    f"the channel {self.name} offers {last.content()} now", where=str(self.site.root),
                     cure="begin a rollout of that release, if it needs one")
             require_known_epoch(last, heads.epochs)
             heads.check_clock(last, now)

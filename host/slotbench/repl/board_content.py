@@ -14,6 +14,7 @@ from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.twoslot_version import NONE
 from slotbench.images.versions import OLDEST_WORDS, is_too_old
 from slotbench.mpy import ABI, PACKAGE
+from slotbench.mpy.pack import MODULE, PACK, RECORD
 from slotbench.repl.package import HOOK
 from slotbench.repl.transports import ReplTransport, parse_reports
 from slotbench.untrusted import load_json
@@ -24,8 +25,8 @@ STAGE: Final = "twoslot.part"
 """The folder on the board that new files are copied to first."""
 BOOT: Final = "boot.py"
 OWN: Final = (
-    HOOK, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret", "twoslot.devkey", "twoslot.wifi",
-    "twoslot.wifi.part", *RECORDS, PART, WHY)
+    HOOK, PACK, MODULE, RECORD, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret",
+    "twoslot.devkey", "twoslot.wifi", "twoslot.wifi.part", *RECORDS, PART, WHY)
 """The files of twoslot beside its package."""
 
 _SHOWN: Final = (BOOT, "twoslot.json", "twoslot.secret")
@@ -33,6 +34,10 @@ _SHOWN: Final = (BOOT, "twoslot.json", "twoslot.secret")
 HELPERS: Final = """\
 import os
 os.chdir("/")
+try:
+    os.umount("/twoslot")
+except (AttributeError, OSError):
+    pass
 from binascii import hexlify
 from hashlib import sha256
 def digest(path):
@@ -71,7 +76,9 @@ def remove_tree(folder):
 def say(*what):
     print("@twoslot", what)
 """
-"""What the scripts for a board begin with. An application that runs has changed the folder."""
+"""What the scripts for a board begin with. An application that runs has changed the folder, and a pack
+(slotbench.mpy.pack) is mounted where files may come to lie; the next start mounts it again.
+"""
 _READ_BOARD: Final = HELPERS + """\
 import machine, sys
 i = sys.implementation
@@ -152,8 +159,8 @@ class BoardContent:
 
     @property
     def has_package(self) -> bool:
-        """Whether twoslot is there as files."""
-        return any(path.startswith(f"{PACKAGE}/") for path in self.hashes)
+        """Whether twoslot is there as files, or as one."""
+        return PACK in self.hashes or any(path.startswith(f"{PACKAGE}/") for path in self.hashes)
 
     @property
     def has_applications(self) -> bool:

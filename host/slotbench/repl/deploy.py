@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from slotbench.errors import USAGE, BenchError
+from slotbench.formats.application_record import FOLDERS
 from slotbench.mpy import ABI, PACKAGE, compile_mpy
 from slotbench.repl.board_content import BOOT, HELPERS, OWN, STAGE, BoardContent, facts_by_path
 from slotbench.repl.room import require_room
@@ -27,6 +28,7 @@ __all__ = [
 
 _HOOK_CALL: Final = re.compile(rb"(__import__\(.twoslot_boot.\)|import twoslot_boot)\s*(#.*)?")
 
+_NAME_CHARS: Final = 16
 _MOVES: Final = "moves"
 """The list in the staging folder of what is renamed: file, path, SHA-256."""
 HOOK_CHECK: Final = "import twoslot; twoslot.deadline is not None"
@@ -43,7 +45,7 @@ for f in %(folders)r:
     attempt(os.mkdir, f)
 with open(%(stage)r + "/" + %(moves)r) as moves:
     for line in moves:
-        n, path, wanted = line.split()
+        n, path, wanted = line[:-1].split("\\t")
         if digest(path) != wanted and digest(%(stage)r + "/" + n) == wanted:
             os.rename(%(stage)r + "/" + n, path)
         say("file", path, digest(path))
@@ -76,6 +78,8 @@ for n in list(sys.modules):
     if n.startswith("twoslot"):
         sys.modules.pop(n)
 try:
+    if "twoslot.pack" in names("/"):
+        import twoslot_pack
     import twoslot
     from twoslot import errors
     gc.collect()
@@ -175,7 +179,7 @@ def install_files(
     on_step(f"copying {len(missing)} of {len(files)} files, {total} bytes; {len(staged)} are already staged")
     # boot.py last: then everything it runs is in place. A file, not a list: that would fill the board's heap.
     ordered = sorted(new, key=lambda path: path == BOOT)
-    moves = "".join(f"{_file_name(path)} {path} {wanted[path]}\n" for path in ordered)
+    moves = "".join(f"{_file_name(path)}\t{path}\t{wanted[path]}\n" for path in ordered)
     transport.put_files(f"/{STAGE}", {**missing, _MOVES: moves.encode()}, progress)
     on_step("checking hashes and renaming into place")
     emptied = sorted(set(_folders(stale)) - set(_folders(files)), key=len, reverse=True)
@@ -225,6 +229,8 @@ def _digest(data: bytes) -> str:
 
 def _file_name(path: str) -> str:
     """The name of a file in the staging folder, which has no folders of its own."""
+    if path.startswith(FOLDERS):
+        return hashlib.sha256(path.encode()).hexdigest()[:_NAME_CHARS]  # any name may be there
     return path.replace("/", "-")
 
 

@@ -22,12 +22,9 @@ package("{PACKAGE}")
 """.encode()
 
 
-def package_files(*, has_loader: bool = True) -> dict[str, bytes]:
-    """The package as .mpy files in its folders, by path. Without a loader: that for stock firmware.
-
-    Raises BenchError if there is no mpy-cross.
-    """
-    compiled = compile_package(sources(has_loader=has_loader))
+def package_files() -> dict[str, bytes]:
+    """The package as .mpy files in its folders, by path. Raises BenchError if there is no mpy-cross."""
+    compiled = compile_package(sources())
     return {f"{PACKAGE}/{name.removesuffix('.py')}.mpy": data for name, data in compiled.items()}
 
 

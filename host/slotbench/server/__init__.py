@@ -9,8 +9,9 @@ from slotbench.server.app import create_app, create_boards_app, require_publishe
 from slotbench.server.background import BackgroundServer
 from slotbench.server.board_authenticator import BoardAuthenticator, ProvenRequest
 from slotbench.server.connections import raise_descriptor_limit
+from slotbench.server.report_intake import ProvenReport, ReportIntake
 
 __all__ = [
-    "BackgroundServer", "BoardAuthenticator", "ProvenRequest", "create_app", "create_boards_app",
-    "raise_descriptor_limit", "require_published",
+    "BackgroundServer", "BoardAuthenticator", "ProvenReport", "ProvenRequest", "ReportIntake", "create_app",
+    "create_boards_app", "raise_descriptor_limit", "require_published",
 ]

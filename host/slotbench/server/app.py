@@ -15,12 +15,14 @@ from pathlib import Path
 from threading import Lock
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.wsgi import wrap_file
 
 from slotbench.errors import USAGE, BenchError
+from slotbench.formats.board_report import REPORT_PATH
 from slotbench.release.store import Store, digest_in, is_name
 from slotbench.server.board_authenticator import BoardAuthenticator
+from slotbench.server.report_intake import ReportIntake
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 """Cache header of files whose name holds their digest: their content never changes."""
@@ -93,15 +95,23 @@ class _FileCache:
         return content
 
 
-def create_app(root: Path, boards: BoardAuthenticator | None = None) -> Flask:
+def create_app(
+    root: Path, boards: BoardAuthenticator | None = None, reports: ReportIntake | None = None,
+) -> Flask:
     """The application that serves the site `root`. Later changes to the site are served too.
 
-    With `boards` it authenticates boards.
+    With `boards` it authenticates boards, and with `reports` it takes what they report.
     """
     app = Flask(__name__, static_folder=None)
     if boards is not None:
         app.before_request(boards.check_request)
     contents = _FileCache(Store(root))
+
+    if boards is not None and reports is not None:
+        @app.post(f"/{REPORT_PATH}")
+        def report() -> Response:
+            """Take a board's report."""
+            return reports.take() if "board" in g else boards.challenge()
 
     @app.get("/", defaults={"name": ""})
     @app.get("/<path:name>")

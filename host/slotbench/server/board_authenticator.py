@@ -15,10 +15,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from flask import Response, request
+from flask import Response, g, request
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import identity
+from slotbench.formats.board_report import REPORT_BYTES_MAX, REPORT_PATH
 from slotbench.formats.identity import IdentityProof
 from slotbench.formats.journal import Report
 from slotbench.release.identities import Identities
@@ -111,12 +112,22 @@ class BoardAuthenticator:
 
     def check_request(self) -> Response | None:
         """Check the current request. Return the response that refuses it, or None to serve it."""
+        body = b""
+        if request.method == "POST" and request.path == f"/{REPORT_PATH}":
+            if not 0 < (request.content_length or 0) <= REPORT_BYTES_MAX:
+                return Response(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, headers={"Content-Length": "0"})
+            body = request.get_data()
         with self._lock:
             self._reload_identities()
             header = request.headers.get("Authorization", "")
             host, prefix = self._public or (request.headers.get("Host", ""), request.root_path)
             path = prefix + request.path
-            return self._check_header(request.method, host, path, header)
+            return self._check_header(request.method, host, path, header, body)
+
+    def challenge(self) -> Response:
+        """The response to a board that has to prove who it is."""
+        with self._lock:
+            return self._send_challenge(HTTPStatus.UNAUTHORIZED)
 
     def list_boards(self) -> dict[str, dict[str, object]]:
         """The last authenticated report of each board, by device id."""
@@ -129,7 +140,9 @@ class BoardAuthenticator:
         for device_id in sorted(seen):
             yield device_id, asdict(seen[device_id])
 
-    def _check_header(self, method: str, host: str, path: str, header: str) -> Response | None:
+    def _check_header(
+        self, method: str, host: str, path: str, header: str, body: bytes,
+    ) -> Response | None:
         claim = identity.parse_authorization(header)
         if claim is None:
             return self._send_challenge(HTTPStatus.UNAUTHORIZED) if self.require else None
@@ -142,12 +155,13 @@ class BoardAuthenticator:
         serial = self._challenge_serial(proof.nonce)
         if serial is None:
             return self._send_challenge(HTTPStatus.UNAUTHORIZED)
-        if not proof.matches(secret, method, host, path):
+        if not proof.matches(secret, method, host, path, body):
             return self._reject_claim(device_id, "has another secret")
         if (serial, proof.nc) <= self._used.get(device_id, (0, 0)):
             _log.warning("%s: replayed request refused", device_id)
             return self._send_challenge(HTTPStatus.UNAUTHORIZED)
         self._used[device_id] = serial, proof.nc
+        g.board = device_id, proof
         self._record_report(device_id, proof)
         return None
 

@@ -19,6 +19,7 @@ from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.frozen import PROGRAMS, modules_of
 from slotbench.vboard.loader.model import BootResult, LoaderModel, NothingBoots
+from slotbench.vboard.loader.stock import StockStart
 from slotbench.vboard.lx106.machine import LoaderMachine
 from slotbench.vboard.network.base import Network, NoNetwork
 from slotbench.vboard.serial.repl import Repl
@@ -37,20 +38,20 @@ LOADERS = {"model": LoaderModel, "machine": LoaderMachine}
 _STEPS = (*" head release table scan download verify activate done app list prepare unpack".split(" "),)
 """The states of the device's agent (device/twoslot/agent.py)."""
 
+_Loader = LoaderModel | LoaderMachine | StockStart
 _BOOTS_MAX = 64
-_CRASH_MS, _FIRMWARE_START_MS = 300, 400
-_LOOK_EVERY_MS = 1000
+_CRASH_MS, _FIRMWARE_START_MS, _LOOK_EVERY_MS = 300, 400, 1000
 
 
 class VirtualBoard:
     """A board with flash, network and files that outlive its resets; off until `power_on()`.
 
-    `files` maps absolute paths to content. `loader` boots it: the model, or the machine code in its sector 0.
-    `vm` makes what runs its Python at each boot. `on_boot` is called whenever the loader starts a firmware,
-    before any Python runs. `on_print` gets what the board prints. `on_wait` is called whenever the program on
-    the board waits. With a `terminal` main.py is followed by the REPL, which calls `on_code` after each piece
-    of code it ran. `folders` are those of the filesystem, empty ones included. `on_busy` is that of Runtime.
-    `boots` lists all boots. `straps` is what EN and GPIO0 do at the next reset only.
+    `files` maps absolute paths to content. `loader` boots it: the model, or the machine code in its sector 0;
+    a board of stock firmware has none. `vm` makes what runs its Python at each boot. `on_boot` is called
+    whenever a firmware starts, before any Python runs. `on_print` gets what the board prints. `on_wait` is
+    called whenever the program on the board waits. With a `terminal` main.py is followed by the REPL, which
+    calls `on_code` after each piece of code it ran. `folders` are those of the filesystem, empty ones
+    included. `on_busy` is that of Runtime. `straps` is what EN and GPIO0 do at the next reset only.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class VirtualBoard:
         self.soc = Soc(flash, seed=seed, unique_id=identity, sdk_save_every=sdk_save_every)
         self.soc.power_off()
         self.clock = flash.clock
-        self.loader = loader
+        self.loader: type[_Loader] = loader if profile.has_loader else StockStart
         self.on_boot = on_boot
         self.on_print = on_print
         self.on_wait = on_wait
@@ -197,7 +198,6 @@ class VirtualBoard:
         return _STEPS[state], done, total
 
     # What the flash holds, read without the chip.
-
     @property
     def cell(self) -> journal.JournalCell | None:
         """The newest journal cell."""

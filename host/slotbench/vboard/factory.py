@@ -43,10 +43,12 @@ def factory_flash(
     """The flash of a board just set up by `writes` (offset, bytes), with a user's files in its
     filesystem.
 
-    Sector 0 has the loader and the board's map, the PHY block its first byte.
+    Sector 0 has the loader and the board's map, or what `writes` say on a board without one; the PHY block
+    has its first byte.
     """
     flash = NorFlash(board.chip_bytes, seed=seed, log=log)
-    flash.poke(board.loader.start, loader_sector(board))
+    if board.has_loader:
+        flash.poke(board.loader.start, loader_sector(board))
     flash.poke(board.visible_bytes - 4 * SECTOR, PHY_BLOCK)
     files = random.Random(f"files {seed}")
     used = min(8 * SECTOR, board.filesystem.size)

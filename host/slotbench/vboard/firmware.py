@@ -22,7 +22,7 @@ from typing import Final
 from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import image_ea
-from slotbench.formats.image import IROM_OFFSET, build_e9
+from slotbench.formats.image import IROM_OFFSET, WINDOW_END, build_e9
 from slotbench.formats.segments import DRAM, IRAM, IROM_MAP_START
 from slotbench.images.bench import MARKER, banner_version
 from slotbench.images.frozen import frozen_modules
@@ -152,7 +152,9 @@ def for_board(
         addresses = (board.irom_address(slot) for slot in (0, 1))
         return tuple(
             build_user(version, does, irom_address=at, size=size, seed=seed) for at in addresses)
-    return (build(version, does, size=size, seed=seed, fs_start=board.fs_start, frozen=frozen),)
+    # MicroPython says where user data may begin; below 1 MB it leaves a sector out there.
+    start = board.fs_start if board.fs_start >= WINDOW_END else board.fs_start - SECTOR
+    return (build(version, does, size=size, seed=seed, fs_start=start, frozen=frozen),)
 
 
 def marker_of(

@@ -35,7 +35,8 @@ from support.samples import NOW, KeyRing
 
 ON_BOTH = (
     "test_cockpit_access", "test_cockpit_pages", "test_ddi_devices", "test_fleet_scale", "test_fleet_verbs",
-    "test_home_assistant", "test_recording", "test_rollout_runner", "test_webhooks")
+    "test_home_assistant", "test_installs", "test_recording", "test_rollout_runner", "test_told_reports",
+    "test_webhooks")
 """Tests that run on SQLite and on PostgreSQL."""
 
 

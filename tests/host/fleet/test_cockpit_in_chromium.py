@@ -184,6 +184,33 @@ def test_an_operators_first_day(
         show(driver, "overview-phone", width=PHONE)
         assert serious_faults(driver) == []
 
+        # Without a rollout: its release is resumed and promoted from its page, which follows by itself.
+        look("/rollout/2", "paused")
+        press("Abort")
+        press("Abort it now")
+        wait_for("aborting")
+        house.turn(counter=7, bad=2)
+        wait_for("aborted")
+        look(f"/release?digest={digest.release}", "what next?")
+        press("Resume")
+        press("Resume it now")
+        wait_for("anna asked to resume")
+        house.turn(counter=7, bad=2)
+        wait_for("Promote by hand")
+        press("Promote by hand")
+        driver.find_element(By.NAME, "percent").send_keys(Keys.CONTROL, "a")
+        driver.find_element(By.NAME, "percent").send_keys("60", Keys.ENTER)
+        wait_for("anna asked to promote to 60 %")
+        house.turn(counter=7, bad=2)
+        wait_for("60 % of the boards.")
+        head = read_channel_head(house.site, PRODUCT, "stable")
+        assert head is not None and (head.percent, head.paused) == (60, False)
+        clock[0] += 60
+        look(f"/release?digest={digest.release}", "no process signs now")
+        assert "slotbench release pause --channel stable" in text()
+        show(driver, "read-only")
+        assert serious_faults(driver) == []
+
         # One board's life, found with the keyboard.
         driver.find_element(By.TAG_NAME, "body").send_keys("gb")
         wait_for(f"{BOARDS} boards")

@@ -161,7 +161,7 @@ def test_a_release_is_rolled_out_and_stopped_from_its_page(
     assert "Resume it now" in browser.get("/rollout/1").text
     clock[0] += LEASE_S + 1
     page = browser.get("/rollout/1").text
-    assert "it now" not in page and "slotbench fleet rollout resume --channel stable" in page
+    assert "it now" not in page and "slotbench fleet rollout resume --id 1" in page
     assert browser.post("/rollout/1/abort").status_code == 409, "nobody would sign it"
     runner.step()
     assert browser.post("/rollout/1/abort").status_code == 303
@@ -316,7 +316,7 @@ def test_no_string_of_a_board_or_of_a_person_does_anything(
     with database.writing() as connection:
         connection.execute(update(boards).where(boards.c.device_id == "lamp-000003").values(
             device_id=HOSTILE[:64], name=HOSTILE[:64], place=HOSTILE[:64], product=HOSTILE[:32],
-            channel=HOSTILE[:32], address=HOSTILE[:64]))
+            channel=HOSTILE[:32], address=HOSTILE[:64], trace=HOSTILE, told_at=NOW))
         connection.execute(insert(events), [
             {"device_id": HOSTILE[:64], "at": NOW, "kind": kind, "counter": 7, "detail": detail}
             for kind, detail in ((HOSTILE[:32], HOSTILE), ("named", HOSTILE))])

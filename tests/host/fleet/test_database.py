@@ -61,7 +61,8 @@ def test_what_is_no_database_is_said(tmp_path: Path, url: str, said: str) -> Non
     assert "hunter2" not in str(refused.value)
 
 
-def test_indexes_answer_what_rollouts_count(database: FleetDatabase) -> None:
+@pytest.mark.parametrize("of_program", [False, True])
+def test_indexes_answer_what_rollouts_count(database: FleetDatabase, of_program: bool) -> None:
     plans: list[str] = []
 
     def explain(_: Connection, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
@@ -70,8 +71,10 @@ def test_indexes_answer_what_rollouts_count(database: FleetDatabase) -> None:
 
     with database.reading() as connection:
         event.listen(connection, "before_cursor_execute", explain)
-        gather_evidence(connection, "lamp", "stable", 7, now=NOW, silence_s=3600, late_s=LATE_S)
+        gather_evidence(
+            connection, "lamp", "stable", 7, now=NOW, silence_s=3600, late_s=LATE_S, of_program=of_program)
         count_included(
-            connection, "lamp", "stable", release="a" * 64, app="", counter=7, percent=50, heard_since=NOW)
+            connection, "lamp", "stable", release="a" * 64, app="", counter=7, percent=50, heard_since=NOW,
+            of_program=of_program)
     found = [plan for plan in plans if "boards" in plan]
-    assert len(found) == 11 and all(plan.startswith("SEARCH boards USING COVERING INDEX") for plan in found), found
+    assert len(found) == (9 if of_program else 11) and all(plan.startswith("SEARCH boards USING COVERING INDEX") for plan in found), found

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
+from markupsafe import escape
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -34,6 +36,7 @@ from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.schema import ddi_targets, ddi_tokens
 from slotbench.release.store import Store
 from support.cockpit import Browser
+from support.commands import RunCommand
 from support.ddi import DdiDevice, PublishCounter, history, new_token
 from support.samples import NOW, PRODUCT
 
@@ -170,15 +173,18 @@ def test_what_is_too_long_too_often_or_of_another_type_is_refused(
 
 
 def test_what_a_device_says_is_escaped_and_shown(
-    device: DdiDevice, publish: PublishCounter, database: FleetDatabase, recorder: BoardRecorder,
-    browser: Browser, caplog: pytest.LogCaptureFixture,
+    slotbench: RunCommand, device: DdiDevice, publish: PublishCounter, database: FleetDatabase,
+    recorder: BoardRecorder, browser: Browser, caplog: pytest.LogCaptureFixture, database_file: Path,
 ) -> None:
     publish()
     link = device.links()["deploymentBase"]
-    device.put(cohort=XSS, name=XSS)
+    assert device.put(**{"cohort": XSS, "hw": "v2", f"k{XSS}": "x"}).status_code == 200
     assert device.say(link, "proceeding", "none", XSS, "two\nlines", "\x1b[31m", "\ud800\u202e").status_code == 200
     recorder.flush()
     page = browser.get("/board?id=press-1").text
+    assert "<dt>hw</dt><dd>v2</dd>" in page and f"<dt>k{escape(XSS)}</dt>" in page
+    shown = slotbench("fleet", "show", "press-1", "--database", f"sqlite:///{database_file}").out
+    assert "It says of itself: cohort" in shown and "hw 'v2'" in shown and "\x1b" not in shown
     assert "<script>alert" not in page and "<img src=x" not in page and "&lt;script&gt;alert(1)" in page
     with database.reading() as connection:
         said = [entry for entry in list_entries(connection, "press-1", PRODUCT) if entry.kind == "said"]

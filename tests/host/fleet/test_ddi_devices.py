@@ -10,12 +10,14 @@ from threading import Barrier
 import pytest
 from flask import Flask
 
-from slotbench.fleet.audit_log import list_audit
+from slotbench.errors import BenchError
+from slotbench.fleet.audit_log import Actor, list_audit
 from slotbench.fleet.board_list import BoardHealth, find_board
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.ddi.app import create_ddi
 from slotbench.fleet.ddi.decision import ActionState, OpenAction, PollStep, next_step
 from slotbench.fleet.ddi.device_tokens import TokenKind
+from slotbench.fleet.ddi.targets import offer_again
 from slotbench.fleet.evidence import gather_evidence
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.site_mirror import SiteMirror
@@ -88,6 +90,12 @@ def test_what_failed_is_a_failure_of_the_rollout_and_is_not_offered_again(
     assert ("said", 7, "no space left") in history(database, "press-1")
     assert "deploymentBase" not in device.links()
     assert device.say(link).status_code == 410, "it has ended"
+    with database.writing() as connection:
+        assert offer_again(connection, Actor("somebody"), NOW, "press-1") == 1
+        with pytest.raises(BenchError, match="it gave no release up"):
+            offer_again(connection, Actor("somebody"), NOW, "press-1")
+        assert list_audit(connection)[0].action == "hawkbit retry"
+    assert device.say(device.links()["deploymentBase"], "closed", "failure").status_code == 200
     publish(8)
     assert "deploymentBase" in device.links()
 

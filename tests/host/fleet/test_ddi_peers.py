@@ -129,5 +129,7 @@ def test_tokens_are_made_listed_and_taken_away_at_the_command_line(
     assert hawkbit("list").out == (
         "hall  gateway token  sensor/beta  since 2025-06-15\npress-1  target token  sensor/stable  since 2025-06-15\n")
     assert hawkbit("add", "press 1", "--product", PRODUCT).code == 2
+    ran = hawkbit("retry", "press-1")
+    assert ran.code == 2 and "it gave no release up" in ran.err
     assert hawkbit("remove", "hall").out == "hall: taken away\n"
     assert [each["label"] for each in json.loads(hawkbit("list", "--json").out)["result"]["tokens"]] == ["press-1"]

@@ -42,7 +42,7 @@ from support.cockpit import Browser
 from support.fleet import Queries, fill, proven
 from support.samples import NOW, PRODUCT, KeyRing
 
-MANY, FEW = 100_000, 1_000
+MANY, FEW = 100_000, 200
 LATE_S = 13 * 3600
 QUESTIONS: dict[str, tuple[int, Callable[[Connection], object]]] = {
     "the first page": (3, lambda connection: list_boards(connection, BoardFilter(), NOW, LATE_S)),
@@ -134,21 +134,26 @@ def test_a_turn_and_a_step_of_a_rollout_and_the_overview_take_a_bounded_number_o
     assert turn <= 9 and overview <= 13 and step <= 10, counted
 
 
-def test_evidence_is_what_counting_one_by_one_gives(database: FleetDatabase) -> None:
+@pytest.mark.parametrize("of_program", [False, True])
+def test_evidence_is_what_counting_one_by_one_gives(database: FleetDatabase, of_program: bool) -> None:
     drawn = random.Random(7)
     fill(database, 300, **{
         name: lambda _, values=values: drawn.choice(values) for name, values in {
             "running": (5, 6, 7, 8), "report": range(8), "report_counter": (5, 7, 8), "target": (0, 5, 7),
+            "app_running": (0, 6, 7, 8), "app_report": range(4), "app_report_counter": (0, 6, 7),
             "last_seen": (NOW, NOW - 3601, NOW - LATE_S - 1), "channel": ("stable", "stable", "beta")}.items()})
     with database.reading() as connection:
-        found = gather_evidence(connection, PRODUCT, "stable", 7, now=NOW, silence_s=3600, late_s=LATE_S)
+        found = gather_evidence(
+            connection, PRODUCT, "stable", 7, now=NOW, silence_s=3600, late_s=LATE_S, of_program=of_program)
         rows = connection.execute(select(boards).where(boards.c.channel == "stable")).mappings().all()
     expected = dict.fromkeys(("known", "begun", "confirmed", "failed", "silent"), 0)
     for row in rows:
-        about = row["report_counter"] == 7
-        has_failed = about and row["report"] in TROUBLE
-        has_confirmed = row["running"] == 7 and about and not has_failed
-        has_begun = row["running"] == 7 or has_failed or (row["target"] == 7 and row["running"] < 7)
+        running, report, counter = (
+            row[f"{'app_' if of_program else ''}{name}"] for name in ("running", "report", "report_counter"))
+        about = counter == 7
+        has_failed = about and report in TROUBLE
+        has_confirmed = running == 7 and about and not has_failed
+        has_begun = running == 7 or has_failed or (not of_program and row["target"] == 7 and running < 7)
         late_s = LATE_S if has_confirmed else 3600
         is_silent = has_begun and not has_failed and row["last_seen"] < NOW - late_s
         for name, is_so in {

@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
+from slotbench.application.bundle import Bundle
+from slotbench.boards import load
 from slotbench.errors import BenchError
 from slotbench.fleet.audit_log import Actor, list_audit
 from slotbench.fleet.board_list import LATE_S
@@ -22,7 +25,8 @@ from slotbench.fleet.rollout_store import RolloutView, ask_rollout, begin_rollou
 from slotbench.fleet.schema import boards
 from slotbench.formats.head import Head, rollout_place
 from slotbench.release.high_water import HighWater
-from slotbench.release.publish import Rollout, publish_release
+from slotbench.release.applications import build_application
+from slotbench.release.publish import Rollout, publish_offer, publish_release
 from slotbench.release.rollout import Channel
 from slotbench.release.signer import ExternalSigner, HeadSigner
 from slotbench.release.store import Store
@@ -310,3 +314,63 @@ def test_a_rollout_that_makes_no_sense_does_not_begin(course: RolloutCourse, pre
     with pytest.raises(BenchError) as refused:
         course.begin()
     assert said in str(refused.value) and refused.value.exit_code == 2
+
+
+@pytest.fixture
+def publish_program(
+    site: Store, ring: KeyRing, tmp_path: Path, clock: list[float],
+) -> Callable[[int], Head]:
+    """Offer an application to nobody, beside what the channel offers."""
+
+    def publish_program(counter: int) -> Head:
+        bundle = Bundle({"main.py": b"print(%d)\n" % counter}, 0)
+        made = build_application(
+            bundle, product=PRODUCT, boards=[load("generic_4m")], version=f"{counter}.0", counter=counter,
+            created=NOW, channels=("stable",))
+        path = tmp_path / f"{counter}.application"
+        path.write_bytes(ring.load("offline").sign(made.to_payload()).pack())
+        return publish_offer(
+            site, ring.document, ring.load("online"), int(clock[0]), application=(path, bundle),
+            rollout=Rollout(percent=0))
+
+    return publish_program
+
+
+@pytest.mark.parametrize("firmware_counter", [0, 5])
+def test_a_program_is_rolled_out_by_what_boards_prove_of_it(
+    database: FleetDatabase, site: Store, ring: KeyRing, clock: list[float], publish: Callable[..., Head],
+    publish_program: Callable[[int], Head], firmware_counter: int,
+) -> None:
+    if firmware_counter:
+        publish(firmware_counter, 100)
+    head = publish_program(3)
+    assert (head.counter, head.app_counter) == (firmware_counter, 3)
+    fill(database, FLEET, app_running=2, app_report=1, app_report_counter=2)
+    course = RolloutCourse(database, site, ring, clock)
+    course.begin(steps=(50, 100))
+    assert course.turn().content == "application 3" and course.head.percent == 50
+    taking = [
+        f"lamp-{n:06}" for n in range(FLEET)
+        if rollout_place(head.release, f"lamp-{n:06}", head.app) < 50]
+    with database.writing() as connection:
+        connection.execute(update(boards).where(boards.c.device_id.in_(taking)).values(
+            app_running=3, app_report_counter=3))
+    assert course.turn(25).percent == course.head.percent == 100
+    with database.writing() as connection:  # the others gave it up
+        connection.execute(update(boards).where(boards.c.device_id.not_in(taking)).values(
+            app_report=2, app_report_counter=3))
+    paused = course.turn(1)
+    assert (paused.state, course.head.paused) == ("paused", True)
+    assert paused.reason == f"{FLEET - len(taking)} of {FLEET} boards failed, more than 5 %"
+
+
+def test_a_program_beside_a_new_firmware_goes_with_it(
+    database: FleetDatabase, site: Store, ring: KeyRing, clock: list[float], publish: Callable[..., Head],
+    publish_program: Callable[[int], Head],
+) -> None:
+    publish(7)
+    publish_program(3)
+    fill(database, FLEET)
+    course = RolloutCourse(database, site, ring, clock)
+    course.begin()
+    assert course.turn().content == "counter 7" and course.head.percent == 10

@@ -30,6 +30,7 @@ from support.chip.firmware_images import found
 LIMIT_S: Final = 240
 _SIZE_4_MB: Final = 0x40
 _FS_START: Final = 0x100000
+_FS_START_1M: Final = 0x99000
 
 
 def need_slirp() -> None:
@@ -73,6 +74,17 @@ def frozen_micropython(*, with_main: bool = False) -> bytes:
     if not usable:
         what = "twoslot and a main.py" if with_main else "twoslot"
         pytest.skip(f"no MicroPython firmware with {what} frozen is here (TWOSLOT_IMAGES)")
+    return usable[0]
+
+
+def flash_1m_micropython() -> bytes:
+    """MicroPython's build for 1 MB of flash that twoslot runs on, or the test is skipped."""
+    identified = [(identify(data), data) for data in (path.read_bytes() for path in found().values())]
+    usable = [
+        data for image, data in identified
+        if image.problem is None and image.fs_start == _FS_START_1M and _numbers(image.micropython or "0") >= OLDEST]
+    if not usable:
+        pytest.skip("no FLASH_1M build of MicroPython 1.20 or later is here (TWOSLOT_IMAGES)")
     return usable[0]
 
 

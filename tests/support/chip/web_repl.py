@@ -13,7 +13,7 @@ from typing import Self
 class WebReplClient:
     """Connected to `port` of this machine; every wait is at most `limit_s` of real time."""
 
-    def __init__(self, port: int, limit_s: float = 30) -> None:
+    def __init__(self, port: int, limit_s: float = 120) -> None:
         self._peer = socket.create_connection(("127.0.0.1", port), limit_s)
         self._peer.settimeout(limit_s)
         self._held = b""

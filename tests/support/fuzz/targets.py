@@ -22,11 +22,14 @@ from slotbench.formats import FormatError, maptable, rtc, windowlog
 from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 from slotbench.formats.journal import CELLS, JournalCell, SlotState
 from slotbench.formats.seal import BODY_BYTES, OPEN_OFFSET, PAGE_BYTES, digest8
+from slotbench.formats.patch import HEADER_BYTES
+from slotbench.patch import make_patch
 from slotbench.vboard.vm import CPythonVM
-from support.device.board import BOARD, DeviceBoard, firmware, keys_document, signing_key
+from support.device.board import BOARD, VECTORS, DeviceBoard, firmware, keys_document, signing_key
 from support.device.network import CLOSE, Fail, Item, Wait, chunked, head, ok
 from support.device.release import head_fields, payload, release_fields
 from support.fuzz import checks as fuzz_checks
+from support.fuzz import patch_checks
 from support.fuzz.checks import RIGHT, Writing
 
 __all__ = ["TARGETS", "Target"]
@@ -172,6 +175,14 @@ def _answer(on: Fuzzed, data: bytes) -> None:
         fuzz_checks.answer_as_document(items, '"tag"' if how & 2 else None)
 
 
+def _patch(on: Fuzzed, data: bytes) -> None:
+    """The numbers and bytes of a patch; behind a byte from 0x80 on, a right patch with others from some place on."""
+    if data[:1] > b"\x7f":
+        patch_checks.any_patch(on.device, on.vm, _over(_PATCH, data[1:]))
+    else:
+        patch_checks.any_patch(on.device, on.vm, patch_checks.packed(data[1:]))
+
+
 def _image(on: Fuzzed, data: bytes) -> None:
     """The start of an image of each kind, or all of it."""
     form, rest = (ImageForm.EA if data[:1] > b"\x7f" else ImageForm.E9), data[1:]
@@ -184,6 +195,8 @@ def _board(on: Fuzzed, data: bytes) -> None:
 
 
 _IMAGE = firmware(1)
+_PATCH = make_patch(patch_checks.OLD, patch_checks.NEW)
+_NUMBERS = (VECTORS / "patches" / "predicted.patch").read_bytes()[HEADER_BYTES + 5 :]  # behind a stored block's head
 _CELL = JournalCell(
     sequence=3, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, attempts=3, copies=8,
     counter_a=5, counter_b=6, floor=2).pack()
@@ -210,6 +223,9 @@ TARGETS = {target.name: target for target in (
         b"\0\x05\x01" + head("Transfer-Encoding: chunked") + chunked(b"one ", b"two"),
         b"\x02\0\0" + head(status="304 Not Modified")]),
     Target("image", _image, [b"\0" + _IMAGE[:64], b"\xff\xea\x04\0\0" + bytes(60)], 1024),
+    Target("patch", _patch, [
+        b"\0" + _NUMBERS, b"\0\0\0\0" + bytes([len(patch_checks.NEW) & 0x7F | 0x80, len(patch_checks.NEW) >> 7]),
+        b"\xff\x20\0\xff"]),
     Target("board", _board, [
         data_path("boards", f"{name}.toml").read_bytes() for name in boards.names()], 8192),
 )}

@@ -26,10 +26,9 @@ from slotbench.fleet.cockpit.openapi import add_openapi
 from slotbench.fleet.cockpit.pictures import channel_bars, evidence_bar, step_marks
 from slotbench.fleet.cockpit.release_pages import add_release_pages
 from slotbench.fleet.database import FleetDatabase
-from slotbench.fleet.evidence import gather_evidence
 from slotbench.fleet.offers import fleet_stamp, latest_entries, newest_heads, signing_process
 from slotbench.fleet.recorder import BoardRecorder
-from slotbench.fleet.rollout_store import open_rollouts
+from slotbench.fleet.rollout_store import open_rollouts, rollout_evidence
 
 __all__ = ["Cockpit", "create_cockpit"]
 
@@ -147,9 +146,9 @@ def _add_overview(app: Flask, cockpit: Cockpit) -> None:
             return render_template(
                 "overview.html", summary=summary, bars=channel_bars(summary.running),
                 heads=newest_heads(connection), warned_before=now + _WARNED_S,
-                rollouts=[(each, step_marks(each), evidence_bar(gather_evidence(
-                    connection, each.product, each.channel, each.counter, now=now,
-                    silence_s=each.plan.silence_s, late_s=late_s))) for each in under_way[:5]],
+                rollouts=[
+                    (each, step_marks(each), evidence_bar(rollout_evidence(connection, each, now, late_s)))
+                    for each in under_way[:5]],
                 looked_at=[
                     board for state in (BoardHealth.TROUBLE, BoardHealth.LATE) if summary.states[state]
                     for board in list_boards(connection, BoardFilter(state=state, limit=6), now, late_s)],

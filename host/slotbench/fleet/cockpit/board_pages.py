@@ -25,6 +25,7 @@ from slotbench.fleet.board_words import view_words
 from slotbench.fleet.cockpit.asked import asked_number, asked_text, require_signer
 from slotbench.fleet.cockpit.guard import signed_in
 from slotbench.fleet.database import FleetDatabase
+from slotbench.fleet.ddi.targets import said_of_itself
 from slotbench.fleet.installs import ask_install, cancel_install, list_installs
 from slotbench.fleet.offers import newest_heads, signing_process
 
@@ -72,10 +73,11 @@ def add_board_pages(app: Flask, database: FleetDatabase, now: Callable[[], int])
                 if (head.product, head.channel) == (found.product, found.channel)]
             asked = [each for each in list_installs(connection) if each.device_id == device_id]
             signer = signing_process(connection, now())
+            said = said_of_itself(connection, device_id)
         newer = [head for head in newest if head.counter > found.running and not head.paused]
         return render_template(
             "board.html", board=found, sentences=view_words(found, now())[1:], days=_days(history),
-            newer=newer[0] if newer else None, asked=asked[0] if asked else None, signer=signer,
+            newer=newer[0] if newer else None, asked=asked[0] if asked else None, signer=signer, said=said,
             has_refused=bool(newer) and (found.state, found.report_counter) == (
                 BoardHealth.TROUBLE, newer[0].counter),
             is_listed=any(device_id in head.devices for head in newest),

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from pathlib import Path
 
 from flask import Flask, abort, redirect, render_template, request, url_for
-from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from slotbench.errors import BenchError
@@ -16,7 +15,6 @@ from slotbench.fleet.cockpit.asked import asked_text, require_signer
 from slotbench.fleet.cockpit.guard import signed_in
 from slotbench.fleet.cockpit.pictures import evidence_bar, step_marks
 from slotbench.fleet.database import FleetDatabase
-from slotbench.fleet.evidence import gather_evidence
 from slotbench.fleet.offers import (
     find_release,
     list_offered,
@@ -26,16 +24,15 @@ from slotbench.fleet.offers import (
 )
 from slotbench.fleet.offer_asks import OfferStep, ask_offer, cancel_ask, list_asks
 from slotbench.fleet.release_sizes import release_sizes
-from slotbench.fleet.rollout_decision import Evidence
 from slotbench.fleet.rollout_plan import RolloutPlan, parse_duration, parse_steps
 from slotbench.fleet.rollout_runner import read_channel_head
 from slotbench.fleet.rollout_store import (
-    RolloutView,
     ask_rollout,
     begin_rollout,
     find_rollout,
     list_rollouts,
     open_rollouts,
+    rollout_evidence,
 )
 from slotbench.formats.fields import check_name
 from slotbench.formats.release import Preflight
@@ -90,7 +87,7 @@ def _add_rollouts(app: Flask, database: FleetDatabase, now: Callable[[], int]) -
             late_s = late_after(connection)
             newest = list_rollouts(connection, _SHOWN)
             return render_template("rollouts.html", under_way=[
-                (view, step_marks(view), evidence_bar(_evidence(connection, view, now(), late_s)))
+                (view, step_marks(view), evidence_bar(rollout_evidence(connection, view, now(), late_s)))
                 for view in newest if not view.state.has_ended],
                 ended=[view for view in newest if view.state.has_ended])
 
@@ -101,7 +98,7 @@ def _add_rollouts(app: Flask, database: FleetDatabase, now: Callable[[], int]) -
             view = find_rollout(connection, number) if number < 1 << 31 else None
             if view is None:
                 abort(HTTPStatus.NOT_FOUND)
-            evidence = _evidence(connection, view, now(), late_after(connection))
+            evidence = rollout_evidence(connection, view, now(), late_after(connection))
             return render_template(
                 "rollout.html", rollout=view, marks=step_marks(view), evidence=evidence,
                 bar=evidence_bar(evidence), release=find_release(connection, view.digest),
@@ -177,9 +174,3 @@ def _share(name: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 3:
         raise BenchError(f"{text!r} is no percentage", where=name, cure="give a number from 0 to 100")
     return int(text)
-
-
-def _evidence(connection: Connection, view: RolloutView, now: int, late_s: int) -> Evidence:
-    return gather_evidence(
-        connection, view.product, view.channel, view.counter, now=now, silence_s=view.plan.silence_s,
-        late_s=late_s)

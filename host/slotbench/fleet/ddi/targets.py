@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from slotbench.errors import USAGE, BenchError
 from slotbench.fleet.audit_log import Actor, record_action
 from slotbench.fleet.ddi.decision import ActionState, OpenAction
 from slotbench.fleet.ddi.device_tokens import DeviceToken
@@ -18,8 +19,8 @@ from slotbench.formats.journal import Report
 
 __all__ = [
     "DdiTarget", "add_target", "end_action", "find_action", "find_target", "given_up", "installed_action",
-    "is_board", "keep_attributes", "list_targets", "mark_fetched", "new_action", "note", "open_action",
-    "set_state",
+    "is_board", "keep_attributes", "list_targets", "mark_fetched", "new_action", "note", "offer_again",
+    "open_action", "said_of_itself", "set_state",
 ]
 
 _OPEN = [state.value for state in ActionState if state.is_open]
@@ -50,6 +51,12 @@ def find_target(connection: Connection, device_id: str, *, is_locked: bool = Fal
     statement = select(ddi_targets).where(ddi_targets.c.device_id == device_id)
     row = connection.execute(statement.with_for_update() if is_locked else statement).mappings().first()
     return None if row is None else _target(row)
+
+
+def said_of_itself(connection: Connection, device_id: str) -> list[tuple[str, str]]:
+    """What a device said of itself, by key; nothing for a board."""
+    found = find_target(connection, device_id)
+    return sorted(found.attributes.items()) if found is not None else []
 
 
 def list_targets(connection: Connection, limit: int = 1000) -> list[DdiTarget]:
@@ -106,6 +113,19 @@ def given_up(connection: Connection, device_id: str) -> set[str]:
     return set(connection.execute(select(ddi_actions.c.digest).where(
         ddi_actions.c.device_id == device_id,
         ddi_actions.c.state.in_([ActionState.FAILED, ActionState.DECLINED]))).scalars())
+
+
+def offer_again(connection: Connection, actor: Actor, now: int, device_id: str) -> int:
+    """Let a device have what it gave up; how many releases. Raises BenchError (usage) if there are none."""
+    changed = connection.execute(update(ddi_actions).where(
+        ddi_actions.c.device_id == device_id,
+        ddi_actions.c.state.in_([ActionState.FAILED, ActionState.DECLINED]),
+    ).values(state=ActionState.CANCELED.value, changed=now)).rowcount
+    if not changed:
+        raise BenchError(
+            "it gave no release up", where=device_id, cure="see `slotbench fleet show`", exit_code=USAGE)
+    record_action(connection, actor, now, "hawkbit retry", device_id)
+    return int(changed)
 
 
 def new_action(connection: Connection, device_id: str, digest: str, counter: int, now: int) -> int:

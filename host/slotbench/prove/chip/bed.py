@@ -18,7 +18,9 @@ from slotbench.formats.descriptor import ImageForm, SlotDescriptor
 from slotbench.formats.journal import JournalCell, SlotState
 from slotbench.formats.seal import PAGE_BYTES
 from slotbench.images import identify
+from slotbench.mpy.pack import packed_files
 from slotbench.release.publisher import Publisher
+from slotbench.repl.first_application import no_application
 from slotbench.server import create_app
 from slotbench.server.background import BackgroundServer
 from slotbench.vboard.chip.board import ChipBoard
@@ -177,7 +179,7 @@ class ChipBed(AbstractContextManager["ChipBed"]):
     def flash(self, image: bytes | None = None) -> NorFlash:
         """A board's flash as `slotbench flash` leaves it: loader, slot A confirmed, a blank filesystem.
 
-        Slot A has `image`, or the bed's own, with counter 1.
+        Slot A has `image`, or the bed's own, with counter 1. Without the loader the ROM starts it.
         """
         image = self.image if image is None else image
         facts = image_facts(image)
@@ -185,11 +187,12 @@ class ChipBed(AbstractContextManager["ChipBed"]):
         firmware = Firmware(
             data=image, product=PRODUCT, version=facts.version[:16], counter=1,
             fs_version=facts.fs_version, mpy_abi=facts.mpy_abi, twoslot=facts.twoslot)
-        flash.poke(self.profile.loader.start, loader_sector(self.profile))
         flash.poke(self.profile.visible_bytes - 4 * SECTOR, PHY_BLOCK)
+        if self.profile.has_loader:
+            flash.poke(self.profile.loader.start, loader_sector(self.profile))
+            flash.poke(self.profile.slots[0].table.start, blocks.block_table(image))
         for write in factory_writes(self.profile, firmware):
             flash.poke(write.offset, write.data)
-        flash.poke(self.profile.slots[0].table.start, blocks.block_table(image))
         return flash
 
     def files(self, main: str, boot: str = "", *, as_files: bool = False) -> dict[str, bytes]:
@@ -204,6 +207,10 @@ class ChipBed(AbstractContextManager["ChipBed"]):
         files["/boot.py"] = boot.encode() + files["/boot.py"]
         if not main:
             del files["/main.py"]
+        if not self.profile.has_loader:
+            others = {path: data for path, data in files.items() if not path.startswith("/twoslot/")}
+            own = {**packed_files(), **no_application()}
+            return for_chip(others) | {f"/{path}": data for path, data in own.items()}
         if self.facts.twoslot and not as_files:
             files = {path: data for path, data in files.items() if not path.startswith("/twoslot/")}
         return for_chip(files)

@@ -62,7 +62,8 @@ def program_preflight(
         return report
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
         with ChipBed(Path(folder), board, image, seed=seed) as bed:
-            bed.publish(image, _COUNTER, facts.version[:16])
+            if board.has_loader:
+                bed.publish(image, _COUNTER, facts.version[:16])
             flash = bed.flash()
             bed.put_files(flash, {**bed.files("", _BOOT), **_active(bundle)})
             with bed.running(flash, echo=say) as running:

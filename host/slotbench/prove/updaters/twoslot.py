@@ -29,7 +29,7 @@ __all__ = ["CRASHING_MAIN", "PROGRAM_MAIN", "USERS", "ApplicationBench"]
 
 PROGRAM_MAIN: Final = (
     b"import start, time, twoslot\nprint('program', start.lamp.VERSION, start.wires.VERSION)\n"
-    b"while True:\n    twoslot.tick()\n    time.sleep_ms(1000)\n")
+    b"while True:\n    twoslot.tick()\n    time.sleep_ms(5000)\n")
 CRASHING_MAIN: Final = (
     b"import start, machine\nprint('program', start.lamp.VERSION, start.wires.VERSION)\nmachine.reset()\n")
 USERS: Final[Mapping[str, bytes]] = {"/data/readings": b"21.5\n" * 300, "/wifi.json": b'{"ssid": "home"}'}

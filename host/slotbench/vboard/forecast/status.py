@@ -32,10 +32,10 @@ _BLAMED = frozenset(code for code in Ended if code.verdict is Report.BAD)
 @dataclass(frozen=True, slots=True)
 class BoardStatus:
     """The keys of the board's dict, in its order. `why` and `report` are numbers of FORMATS.md (RTC
-    tail, boot journal).
+    tail, boot journal). A board with stock firmware has no `slot`, and its `version` is MicroPython's.
     """
 
-    slot: str
+    slot: str | None
     version: str
     counter: int
     why: int

@@ -362,7 +362,8 @@ class LiveRunner:
         finally:
             self._doing = before
         assert board.result is not None
-        started = f"boot: slot {'AB'[boot.slot]}, {boot.marker.version or 'unknown version'}"
+        what = f"slot {'AB'[boot.slot]}" if board.profile.has_loader else "stock firmware"
+        started = f"boot: {what}, {boot.marker.version or 'unknown version'}"
         for line in (*board.result.console, started):
             self._tell(line)
 

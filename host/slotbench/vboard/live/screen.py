@@ -44,6 +44,7 @@ class LiveScreen:
 def release_facts(profile: BoardProfile, flash: NorFlash, slot: int | None) -> dict[str, Any]:
     """`version` and `counter` of the release in a slot, and whether it is `confirmed`; None: nothing runs."""
     descriptor = cell = None
+    slot = slot if profile.has_loader else None
     if slot is not None:
         with suppress(FormatError):
             descriptor = SlotDescriptor.unpack(flash.peek(profile.slots[slot].descriptor.start, PAGE_BYTES))
@@ -72,6 +73,7 @@ def facts(board: VirtualBoard) -> dict[str, Any]:
     """The status of a board, known without asking it."""
     result = board.result
     runs = board.state in (BoardState.RUNNING, BoardState.HUNG) and result is not None
+    runs = runs and board.profile.has_loader  # a stock firmware has no slot
     doing, done, total = board.activity()
     return {
         "state": board.state.value,

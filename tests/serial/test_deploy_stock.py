@@ -1,0 +1,89 @@
+"""Boards with stock firmware on a serial port: their firmware, twoslot as one file, and the first application."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slotbench import boards
+from slotbench.formats.application_record import FILES, newest_record
+from slotbench.mpy.pack import packed_files
+from slotbench.vboard.factory import factory_flash
+from slotbench.vboard.firmware import SMALLEST_BYTES, for_board
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.live.folder import BoardFolder
+from support.live.bench import ID
+from support.serial.bench import SerialBench
+from support.serial.clients import slotbench
+from support.testbed import put_keys
+
+ESP01S = boards.load("esp01s_1m")
+FIRMWARE = for_board(ESP01S, "1.0.0", size=SMALLEST_BYTES)[0]
+MAIN = "import lamp, time, twoslot\nprint('shade', lamp.SHADE)\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(500)\n"
+USERS = {"/main.py": b"print('mine')\n", "/wifi.json": b"{}", "/boot.py": b"x = 1\n"}
+
+
+@pytest.fixture
+def bench(micropython: None, tmp_path: Path) -> Iterator[SerialBench]:
+    flash = factory_flash(ESP01S, [(0, FIRMWARE)])
+    flash.poke(ESP01S.fs_start, b"\xff" * ESP01S.filesystem.size)
+    folder = BoardFolder.create(tmp_path / "board", ESP01S.name, flash, USERS, unique_id=ID)
+    with SerialBench(folder, vm="micropython") as running:
+        running.wait_for("mine")
+        yield running
+
+
+def test_deploy_brings_twoslot_and_the_program_and_nothing_else(bench: SerialBench, tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    (app / "lib").mkdir(parents=True)
+    (app / "main.py").write_text(MAIN)
+    (app / "lamp.py").write_text("SHADE = 7\n")
+    (app / "lib" / "two words.txt").write_text("a file of any name\n")
+    given = ("--board", "esp01s_1m", "--server", "http://updates.lan", "--keys", put_keys(tmp_path / "keys") / "lamp.keys")
+    said = slotbench("deploy", "--port", bench.port, *given, "--app", app)
+    assert "3 files become its first application" in said
+    assert "the application record knows these keys now" in said and "runs its boot hook" in said
+    bench.wait_for("shade 7")
+    files = bench.board.files
+    assert files["/twoslot.pack"] == packed_files()["twoslot.pack"]
+    assert not any(path.startswith("/twoslot/") for path in files)
+    assert files["/app_a/lib/two words.txt"] == b"a file of any name\n"
+    assert {path: files[path] for path in ("/main.py", "/wifi.json")} == {path: USERS[path] for path in ("/main.py", "/wifi.json")}
+    assert files["/boot.py"].splitlines()[1:] == [b"x = 1"]
+    record = newest_record(files.get(f"/{name}", b"") for name in FILES)
+    assert record is not None and any(record.keys_digest), "the keys are pinned"
+    told = json.loads(slotbench("status", "--port", bench.port, "--json"))["result"]
+    assert (told["slot"], told["app_counter"], told["app_confirmed"]) == (None, 1, True)
+    words = slotbench("status", "--port", bench.port)
+    assert "stock: no loader, no slots" in words and "deployed, counter 1, folder A, confirmed" in words
+    again = slotbench("deploy", "--port", bench.port, "--app", app)
+    assert "has applications already, which stay" in again and "already up to date; nothing was written" in again
+    slotbench("deploy", "--port", bench.port, "--undo")
+    bench.wait_for("mine", 2)
+    assert not any(path.startswith("/twoslot") for path in bench.board.files)
+    assert bench.board.files["/boot.py"] == USERS["/boot.py"]
+
+
+def test_a_board_without_the_loader_must_be_said_to_have_none(bench: SerialBench) -> None:
+    said = slotbench(
+        "deploy", "--port", bench.port, "--product", "lamp", "--board", "d1_mini", "--server", "http://updates.lan",
+        fails=True)
+    assert "this board has no loader" in said and "slotbench deploy --board generic_4m_stock (1 MB: esp01s_1m)" in said
+    assert bench.board.files == USERS
+
+
+def test_flash_writes_the_firmware_and_no_loader(tmp_path: Path) -> None:
+    blank = NorFlash(ESP01S.chip_bytes)
+    folder = BoardFolder.create(tmp_path / "board", ESP01S.name, blank, {}, unique_id=ID)
+    (tmp_path / "firmware.bin").write_bytes(FIRMWARE)
+    with SerialBench(folder) as bench:
+        command = ("flash", "--port", bench.port, tmp_path / "firmware.bin", "--board", "esp01s_1m")
+        assert "4 MB" in slotbench(*command[:4], fails=True), "without a board's name: what this one could be"
+        assert "there is nothing to move" in slotbench(*command, "--from-stock", fails=True)
+        said = slotbench(*command)
+        assert "0x000000-0x000fff firmware, its first sector" in said and "starts the firmware" in said
+        bench.wait_for("boot:")
+        assert bench.flash(4, len(FIRMWARE) - 4) == FIRMWARE[4:]
