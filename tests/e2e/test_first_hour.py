@@ -245,7 +245,7 @@ def the_computer_has_another_address_now(hour: Hour, type_here: Type, patch: pyt
     hour.change('^server = "[^"]*"', 'server = "http://198.51.100.7:8266"')
     ran = type_here("slotbench serve")
     assert ran.code == 2 and ran.err.startswith(
-        "slotbench: the boards ask http://198.51.100.7:8266, which is not this computer: slotbench.toml:8; correct it")
+        "slotbench: the boards ask http://198.51.100.7:8266, which is not this computer: slotbench.toml:9; correct it")
     hour.change('^server = "[^"]*"', f'server = "{here}"')
     assert "Address already in use" in type_here("slotbench serve").err, "it is right again: the other one serves"
 

@@ -73,6 +73,22 @@ def test_a_tenth_of_the_boards_and_then_all(testbed: TestBed, channel: Channel) 
     assert len(inside.boots) == 2, "a board that was included stays included"
 
 
+def test_a_listed_board_is_in_whatever_the_percent_and_keeps_its_cohort(testbed: TestBed, channel: Channel) -> None:
+    head = offer(testbed, 2, Rollout(percent=0))
+    listed, other = board_at(testbed, head, range(50), cohort="roof"), board_at(testbed, head, range(50, 100))
+    settings = listed.files["/twoslot.json"]
+    channel.promote(LATER, devices=[json.loads(settings)["device_id"]])
+    for board in (listed, other):
+        board.power_on()
+        look(board)
+    assert runs_confirmed(listed, 2) and listed.files["/twoslot.json"] == settings
+    assert runs_confirmed(other, 1) and set(codes(other)) == {39}
+
+    offer(testbed, 3, Rollout(percent=0), LATER + 60)
+    look(listed)
+    assert runs_confirmed(listed, 2), "another release begins with an empty list"
+
+
 def test_a_cohort_is_in_whatever_the_percent(testbed: TestBed, channel: Channel) -> None:
     head = offer(testbed, 2, Rollout(percent=0))
     roof, other = (board_at(testbed, head, range(100), cohort=name) for name in ("roof", "cellar"))

@@ -16,6 +16,7 @@ WITHOUT = {
     "mpy/__init__.py": "deploy says what to do with boot.py; the package itself is checked by the gates",
     "mpy/bundle.py": "a defect of the package, which the gates find",
     "mpy/inline.py": "a defect of the package, which the gates find",
+    "mpy/without_loader.py": "a defect of the package, which the gates find",
     "release/repair.py": "a line of what was repaired, not a refusal",
     "vboard/firmware.py": "a firmware of the bench",
     "vboard/live/control_socket.py": "the error of the board that runs, with its own cure",

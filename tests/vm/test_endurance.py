@@ -8,7 +8,7 @@ import pytest
 
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.vms import VMS
-from support.testbed import APPLICATION, BUSY_MAIN, HOURS_MS, MAIN, TestBed, make_testbed, update_to
+from support.testbed import APPLICATION, BUSY_MAIN, HOURS_MS, TestBed, make_testbed, update_to
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
@@ -46,7 +46,7 @@ def test_two_hundred_polls_do_not_grow(testbed: TestBed) -> None:
 
 def test_ten_updates_beside_seven_kilobytes_of_an_application(tmp_path: Path) -> None:
     application = APPLICATION.replace("10240", "7168")
-    testbed = make_testbed(tmp_path, vm=VMS["micropython"], main=application + MAIN)
+    testbed = make_testbed(tmp_path, vm=VMS["micropython"], main=application + BUSY_MAIN)
     board = testbed.board()
     for counter in range(2, 12):
         testbed.publish(counter)

@@ -34,7 +34,12 @@ without_main_option = click.option(
 def query_status(port: str, *, without_main: bool = False) -> dict[str, Any]:
     """The dict of twoslot.status() of the board at `port`. Raises BenchError."""
     with open_prompt(port, without_main=without_main) as prompt:
-        said = prompt.type_line("import twoslot; twoslot.status()", CHECK_S)
+        return ask_status(prompt, port)
+
+
+def ask_status(prompt: ReplPrompt, port: str) -> dict[str, Any]:
+    """The same of a board that is at its prompt. Raises BenchError."""
+    said = prompt.type_line("import twoslot; twoslot.status()", CHECK_S)
     require_success(said, port, cure=f"see what the board prints: mpremote connect {port} repl")
     try:
         facts = load_literal(said.strip().splitlines()[-1])

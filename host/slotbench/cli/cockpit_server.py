@@ -117,6 +117,9 @@ def listening_server(
             create_boards_app(boards),
             lambda url: f"What each board runs, for this computer only: {url}/boards",
             cockpit_place and ("127.0.0.1", cockpit_place[1]))
+    if opens and local is None:
+        raise click.UsageError(
+            f"--open: nothing is served to people here; run it in a project, with {EXTRA}")
     reports = ReportIntake(fleet.recorder.observe) if fleet is not None and boards is not None else None
     server = SiteServer.listen(site, place, project=project, boards=boards, reports=reports, local=local)
     server.fleet = fleet

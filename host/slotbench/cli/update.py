@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from slotbench.cli.board_prompt import (
     CHECK_S,
+    ask_status,
     port_option,
     require_success,
     type_when_online,
@@ -32,7 +36,8 @@ def update(port: str, without_main: bool, force: bool, waits: bool) -> None:
     """Have a connected board check now, install what is offered, and restart into the trial.
 
     A program on the board ends its trial itself: it calls tick(), which checks. On a board without
-    one this command does that. After an interruption the board continues at its next check, or when
+    one this command does that, but for an application: it is proven by its program alone. After an
+    interruption the board continues at its next check, or when
     you run the same command again.
     """
     call = f"twoslot.update({'force=True' if force else ''})"
@@ -47,6 +52,7 @@ def _end_trial(prompt: ReplPrompt, port: str) -> None:
     if not prompt.comes_back(_BACK_S):
         click.echo("a program runs on the board: its tick() ends the trial; see it with `slotbench status`")
         return
+    _require_no_failed_program(ask_status(prompt, port), port)
     click.echo("no program runs on the board: this check ends its trial")
     try:
         require_success(type_when_online(prompt, "twoslot.check()", CHECK_S, _say), port)
@@ -55,6 +61,16 @@ def _end_trial(prompt: ReplPrompt, port: str) -> None:
             f"the update is installed, and its trial goes on, as {error.what}", where=port,
             cure="correct that, then: slotbench check. Else the board goes back to the old release",
         ) from None
+
+
+def _require_no_failed_program(told: Mapping[str, Any], port: str) -> None:
+    """Raise BenchError if an application is on trial whose program has ended: a check is no proof of it."""
+    if told.get("app_folder") is None or told.get("app_confirmed") is not False:
+        return
+    raise BenchError(
+        f"the program on trial, {told.get('app')}, does not run: it ended, or crashed; the board goes back "
+        "to the one before by itself", where=port,
+        cure="slotbench status shows its traceback; correct it, and ship it again")
 
 
 def _say(text: str) -> None:

@@ -284,6 +284,14 @@ def test_a_first_login_is_not_made_where_nobody_hears_of_it(tmp_path: Path) -> N
     service.database.close()
 
 
+def test_nothing_is_opened_where_there_is_no_cockpit(
+    slotbench: RunCommand, site: Store, ring: KeyRing, make_release: MakeRelease, firmware: bytes,
+) -> None:
+    publish_release(site, make_release(7), ring.document, [firmware], ring.load("online"), NOW)
+    ran = slotbench("serve", site.root, "--port", 0, "--open")
+    assert ran.code == 2 and "nothing is served to people here; run it in a project" in ran.err
+
+
 def test_each_line_of_the_log_is_an_object(slotbench: RunCommand, tmp_path: Path) -> None:
     ran = slotbench("serve", tmp_path / "none", "--json-log")
     assert ran.code == 2 and ran.err.startswith("slotbench: "), "an error of the command line is for people"
