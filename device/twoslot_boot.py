@@ -92,8 +92,7 @@ while True:
     for key in list(sys.modules):  # half loaded, or dropped
         if key.startswith("twoslot"):
             del sys.modules[key]
-if sys.path[0]:
-    sys.path.insert(0, "")
+items = sys.path.insert(0, "") if sys.path[0] else None
 sys.modules.pop(__name__, None)  # only what the timer of a trial calls stays on the heap
 if stop:  # main.py does not run: as on a board without twoslot
     kbd_intr(3)

@@ -59,8 +59,9 @@ def step(agent):
                 from twoslot.trust import fields
 
                 if agent.state == STATE_APP:
-                    from twoslot import retained
-                    from twoslot.application import requirement, port, document as application_document
+                    if agent.pushed is None:
+                        __import__("twoslot.application.port")
+                    from twoslot.application import requirement, document as application_document
 
                     if agent.pushed is None:
                         agent.state = application_document.apply(agent, settings.load())
@@ -71,7 +72,7 @@ def step(agent):
                     return _finish(agent)
                 from twoslot.trust import policy
 
-                if agent.facts["app"]:
+                if agent.facts["app"] and agent.pushed is None:
                     __import__("twoslot.application.requirement")
                     __import__("twoslot.application.offer")
                 if agent.pushed is None:
@@ -104,7 +105,7 @@ def step(agent):
             rsa = document = keyring = policy = rotation = offer = application_document = None
             drop(
                 "trust.rsa", "trust.document", "trust.keyring", "trust.policy", "trust.rotation",
-                "trust.fields", "settings", "application", "retained")
+                "trust.fields", "settings", "application")
     from twoslot.trust import keyring, rotation
 
     held = agent.keys and agent.keys[0]
