@@ -16,7 +16,7 @@ from support.attacks import require_refusal, require_update
 from support.device.board import DeviceBoard, signing_key
 from support.faulty_server.scene import Scene
 from support.incidents import incidents
-from support.testbed import APPLICATION, HOURS_MS, MAIN, make_testbed, update_to
+from support.testbed import APPLICATION, BUSY_MAIN, HOURS_MS, make_testbed, update_to
 
 
 def _image(board: BoardProfile) -> int:
@@ -114,7 +114,7 @@ def test_firmware_larger_than_all_memory(
     tmp_path: Path, micropython: None, size: int,
 ) -> None:
     """On the real VM with 38 KB of heap, beside an application of 10 KB."""
-    testbed = make_testbed(tmp_path, vm=VMS["micropython"], size=size, main=APPLICATION + MAIN)
+    testbed = make_testbed(tmp_path, vm=VMS["micropython"], size=size, main=APPLICATION + BUSY_MAIN)
     testbed.publish(2)
     board = testbed.board()
     update_to(board, 2)

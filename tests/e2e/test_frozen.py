@@ -20,14 +20,14 @@ from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.vm import DeviceVM
 from support.device.push import LISTENS, desk, develop, on_a_desk, push
 from support.invariants import Invariants
-from support.testbed import HOURS_MS, TestBed, make_testbed, runs_confirmed, update_to
+from support.testbed import BUSY_MAIN, HOURS_MS, TestBed, make_testbed, runs_confirmed, update_to
 
 TWOSLOT = ("twoslot/__init__.py", version_module(__version__))
 
 
 @pytest.fixture
 def make(tmp_path: Path, vm: Callable[..., DeviceVM]) -> Callable[..., TestBed]:
-    return lambda **options: make_testbed(tmp_path, vm=vm, **options)
+    return lambda **options: make_testbed(tmp_path, vm=vm, **{"main": BUSY_MAIN, **options})
 
 
 def without_package(files: dict[str, bytes]) -> None:

@@ -14,7 +14,7 @@ from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.vm import DeviceVM
-from support.testbed import HOURS_MS, make_testbed, runs_confirmed, update_to
+from support.testbed import BUSY_MAIN, HOURS_MS, make_testbed, runs_confirmed, update_to
 
 SECRETS = {"lamp-7": bytes(range(32)), "lamp-8": bytes(range(1, 33))}
 Make = Callable[..., "House"]
@@ -24,7 +24,7 @@ class House:
     """A test bed whose server knows two boards and authenticates every request; `heard` has the requests."""
 
     def __init__(self, folder: Path, vm: Callable[..., DeviceVM], *, require: bool) -> None:
-        self.testbed = make_testbed(folder, vm=vm)
+        self.testbed = make_testbed(folder, vm=vm, main=BUSY_MAIN)
         self.testbed.publish(2)
         Identities(SECRETS).save(folder / "identities.json")
         self.boards = BoardAuthenticator(folder / "identities.json", require=require)

@@ -39,6 +39,17 @@ def test_half_of_the_connections_fail(tmp_path: Path) -> None:
     assert half.slowest_seconds < 2 * 3600
 
 
+def test_every_update_by_a_patch_succeeds(tmp_path: Path) -> None:
+    """A lost connection costs the patch once more; what it did not make is fetched as blocks."""
+    put_keys(tmp_path / "keys")
+    none, third = prove_updates(tmp_path, (0.0, 0.3), 4, size=48 * 1024, patches=True)
+    for rate in (none, third):
+        assert rate.succeeded == rate.updates == 4, rate.failures
+        assert not rate.failures
+    assert none.fetched_over_needed == 0, "no block is fetched"
+    assert third.interruptions > 0
+
+
 def test_blocks_that_one_response_made_a_board_fetch_again() -> None:
     """Each answer is held against all later ones, whose bytes count once."""
     assert Downloads(()).most_again == 0

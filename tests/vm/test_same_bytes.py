@@ -18,8 +18,8 @@ from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.vms import VMS
 from support.testbed import (
     APPLICATION,
+    BUSY_MAIN,
     HOURS_MS,
-    MAIN,
     NOW,
     PRODUCT,
     TestBed,
@@ -113,7 +113,7 @@ def test_both_vms_leave_the_same_flash_beside_an_application(story: Callable[[Te
     for name, vm in VMS.items():
         folder = tmp_path / name
         folder.mkdir()
-        testbed = make_testbed(folder, vm=vm, main=BESIDE + MAIN)
+        testbed = make_testbed(folder, vm=vm, main=BESIDE + BUSY_MAIN)
         board = testbed.board()
         story(testbed, board)
         board.power_off()

@@ -27,10 +27,12 @@ _COLUMNS = (
     "--kib", default=96, show_default=True, type=click.IntRange(48, 1000), help="Image size.")
 @click.option(
     "--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
+@click.option("--patches", is_flag=True, help="The release has a patch from the one that boards run.")
 @click.option("--seed", default=0, show_default=True, help="Seed of failures, images and jitter.")
 @json_option
 def network(
-    updates: int, rates: tuple[float, ...], kib: int, processes: int | None, seed: int, as_json: bool
+    updates: int, rates: tuple[float, ...], kib: int, processes: int | None, patches: bool, seed: int,
+    as_json: bool,
 ) -> None:
     """Update virtual boards through a network in which a share of the connections fails.
 
@@ -43,7 +45,7 @@ def network(
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
         found = prove_updates(
             Path(folder), rates or RATES, updates, size=kib * 1024, seed=seed,
-            processes=processes or os.cpu_count() or 1,
+            processes=processes or os.cpu_count() or 1, patches=patches,
             on_rate=lambda rate: None if as_json else click.echo(_row(rate)))
     failures = [text for rate in found for text in rate.failures]
     if as_json:

@@ -133,10 +133,12 @@ class Rate:
 
 def prove_updates(
     folder: Path, rates: Sequence[float] = RATES, updates: int = 50, *, size: int = 96 * 1024, seed: int = 0,
-    processes: int = 2, on_rate: Callable[[Rate], object] = lambda rate: None,
+    processes: int = 2, patches: bool = False, on_rate: Callable[[Rate], object] = lambda rate: None,
 ) -> list[Rate]:
-    """Run `updates` updates with images of `size` bytes at each rate."""
-    testbed = TestBed(folder, size=size, seed=seed)
+    """Run `updates` updates with images of `size` bytes at each rate; with `patches` the release has one
+    from the release that the boards run.
+    """
+    testbed = TestBed(folder, size=size, seed=seed, patches=int(patches))
     testbed.publish(2)
     testbed.app = Remembered(testbed.app)
     found = []
