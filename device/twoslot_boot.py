@@ -47,9 +47,9 @@ def lasting_timer():
 timer, place, trial, stop = None, 0, False, False
 while True:
     try:
-        names = __import__("os").listdir("/")
-        for name in [name for name in ("twoslot_record.py", "twoslot_pack.mpy") if name in names]:
-            __import__(name.split(".")[0])  # of a board without the loader
+        items = __import__("os").listdir("/")
+        for key in [key for key in ("twoslot_record.py", "twoslot_pack.mpy") if key in items]:
+            __import__(key.split(".")[0])  # of a board without the loader
         # "2SR2": the loader's record; no note: nobody acted on it yet. Then its reason, its trial.
         record, note = word[0x600013E0] == 0x32525332, word[0x600013F8] & 0xFF
         reason, trial = word[0x600013E4] >> 24, record and not note and word[0x600013E4] >> 8 & 0xFF == 1
@@ -58,8 +58,8 @@ while True:
             timer.deinit()  # that of the run before a soft reset: before anything lets timers fire
         if trial:  # set the flag `reached` of the journal's cell: only now there is a next attempt
             __import__("esp").flash_write(word[0x600013EC] >> 8 & 0xFFFFFF, bytearray(4))
-            left = place and word[place + 60]
-            period = time.ticks_diff(left, time.ticks_ms()) if left else 600000
+            period = place and word[place + 60]
+            period = time.ticks_diff(period, time.ticks_ms()) if period else 600000
             if place:
                 word[place + 60] = time.ticks_add(time.ticks_ms(), period) or 1
             timer.init(period=max(period, 1), mode=machine.Timer.ONE_SHOT, callback=timeout)
@@ -67,7 +67,7 @@ while True:
         import twoslot
         # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.
         twoslot.deadline = (timer, timeout, place) if trial else False
-        if "twoslot.app0" in names:
+        if "twoslot.app0" in items:
             __import__("twoslot.application.startup", None, None, ("start",)).start(timer, timeout, place)
         if record:  # by what happened since the updater had its turn, it may need it before main.py
             cause = 0 if note else word[0x600013EC] & 0xFF

@@ -16,6 +16,7 @@ from slotbench.release.publish import publish_offer
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import NorFlash
 from support.chip.bench import any_micropython, flash_1m_micropython, need_slirp
+from support.chip.stack import FREE_APPLICATION, WATCHED_TICKS, nested
 
 MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(500)\n"
 PROGRAM = "import lamp\nprint('@slotbench shade', lamp.SHADE)\n" + MAIN
@@ -134,17 +135,20 @@ def test_a_traceback_ends_an_attempt_on_a_chip(core: Path, tmp_path: Path) -> No
 
 
 def test_without_a_loader_a_program_travels_too(core: Path, tmp_path: Path) -> None:
-    """Stock firmware at offset 0, and the package for it as one file: no slots, no journal."""
+    """Stock firmware at offset 0, and the package for it as one file: no slots, no journal. The program has used
+    so many bytes of the stack when it calls tick().
+    """
     image = any_micropython()
     need_slirp()
     with ChipBed(tmp_path, boards.load("generic_4m_stock"), image, seed=3) as bed:
         bundle = offer(bed, tmp_path, 2)
         flash = bed.flash()
-        bed.put_files(flash, bed.files(MAIN))
+        bed.put_files(flash, bed.files(nested(FREE_APPLICATION, WATCHED_TICKS)))
         with bed.running(flash) as running:
             running.board.power_on()
             assert running.run_until(confirmed(bed, flash, 2), HALF_AN_HOUR_S), running.console.last_lines(9)
             assert running.console.marks("shade")[-1] == 2
+            assert "@log" not in running.console.text
         files = files_of(bed, flash)
     folder = f"/{FOLDERS[0]}/"
     assert {path: data for path, data in files.items() if path.startswith(folder) and "twoslot." not in path} \

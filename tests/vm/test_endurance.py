@@ -32,18 +32,27 @@ def heads_asked(board: VirtualBoard) -> int:
     return sum(request.path.startswith("/heads/") for request in board.network.requests)
 
 
+def used_between_polls(board: VirtualBoard) -> int:
+    """The least of four times: one may lie inside of a check, which has its modules and a buffer of 2 KB."""
+    used = []
+    for _ in range(4):
+        used.append(board.evaluate(USED))
+        board.run(HOURS_MS // 9)
+    return min(used)
+
+
 def test_two_hundred_polls_do_not_grow(testbed: TestBed) -> None:
     testbed.publish(2)
     board = testbed.board()
     update_to(board, 2)
     board.run(1 * HOURS_MS)
-    asked, used = heads_asked(board), board.evaluate(USED)
+    asked, used = heads_asked(board), used_between_polls(board)
     board.run(36 * HOURS_MS)
     while board.evaluate("twoslot._agent is not None"):  # a poll is under way
         board.run(1_000)
     assert heads_asked(board) - asked >= 200
     assert OUT_OF_MEMORY not in codes(board)
-    assert board.evaluate(USED) <= used + 64, "polls leave something behind"
+    assert used_between_polls(board) <= used + 64, "polls leave something behind"
 
 
 def test_ten_updates_beside_seven_kilobytes_of_an_application(tmp_path: Path) -> None:

@@ -24,13 +24,14 @@ def step(agent):
     elif "twoslot.app0" in os.listdir("/"):
         opened = control = None
         drop("boot.control", "boot.journal", "boot.slots", "boot.page", "boot.decision", "flash")
-        from twoslot.application import status
+        from twoslot import retained
+        from twoslot.application import record, decision, port, status
 
         agent.facts["app"] = status.facts()
         if status.waiting():
             agent.facts["waiting"] = "the application"
             agent.state, agent.stage = STATE_DONE, None
-        drop("application")
+        drop("application", "retained")
     drop("flash")
 
 

@@ -59,7 +59,8 @@ def step(agent):
                 from twoslot.trust import fields
 
                 if agent.state == STATE_APP:
-                    from twoslot.application import document as application_document
+                    from twoslot import retained
+                    from twoslot.application import requirement, port, document as application_document
 
                     if agent.pushed is None:
                         agent.state = application_document.apply(agent, settings.load())
@@ -70,6 +71,9 @@ def step(agent):
                     return _finish(agent)
                 from twoslot.trust import policy
 
+                if agent.facts["app"]:
+                    __import__("twoslot.application.requirement")
+                    __import__("twoslot.application.offer")
                 if agent.pushed is None:
                     state = policy.apply(agent, settings.load())
                 else:
@@ -100,7 +104,7 @@ def step(agent):
             rsa = document = keyring = policy = rotation = offer = application_document = None
             drop(
                 "trust.rsa", "trust.document", "trust.keyring", "trust.policy", "trust.rotation",
-                "trust.fields", "settings", "application")
+                "trust.fields", "settings", "application", "retained")
     from twoslot.trust import keyring, rotation
 
     held = agent.keys and agent.keys[0]

@@ -3,7 +3,8 @@
 import machine
 import sys
 
-from twoslot.application import record as records
+# Which is application/record.py (without_loader.py): the stack has no room for another import.
+from twoslot.boot.journal import load, save
 from twoslot.constants import (
     APP_HEAD_SEQ, APP_HEAD_TIME, APP_KEYS, APP_KEY_EPOCH, APP_TAG, BOOT_ORDINARY, RTC_TAIL,
 )  # fmt: skip
@@ -16,8 +17,7 @@ class Cell:
     others = b""  # heads of other channels: there is no room for them
     copies = attempts = 0
 
-    def __init__(self):
-        record = records.load()
+    def __init__(self, record):
         self.head_seq, self.head_time = record[APP_HEAD_SEQ], record[APP_HEAD_TIME]
         self.key_epoch, self.channel_tag = record[APP_KEY_EPOCH], record[APP_TAG]
         self.keys = record[APP_KEYS] if any(record[APP_KEYS]) else None
@@ -37,7 +37,7 @@ class BootControl:
         self.slots = self.journal = self.running = self
         self.version = "%d.%d.%d" % sys.implementation.version[:3]
         self.listen_minutes = machine.mem32[RTC_TAIL + 28] >> 16 & 0xFF
-        self.cell = Cell()
+        self.cell = Cell(load())
 
     def open(self):
         """Nothing is left to be written down of the last boot. Returns self."""
@@ -45,8 +45,8 @@ class BootControl:
 
     def append(self, cell):
         """Write down the newest head and the keys."""
-        record = records.load()
+        record = load()
         record[APP_HEAD_SEQ], record[APP_HEAD_TIME] = cell.head_seq, cell.head_time
         record[APP_KEY_EPOCH], record[APP_TAG] = cell.key_epoch, cell.channel_tag
         record[APP_KEYS] = cell.keys or b""
-        records.save(record)
+        save(record)

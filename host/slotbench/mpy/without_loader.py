@@ -16,6 +16,9 @@ LEFT_OUT: Final = (
     "image/", "patch/", "boot/spare.py", "filesystem.py")
 """Modules, and folders of modules, that only a board with slots has a use for."""
 
+_JOURNAL, _RECORD = "boot/journal.py", "application/record.py"
+"""The record is the journal of such a board. It is there twice: the stack has no room for one more import."""
+
 _STAYS: Final = ("image/request.py",)
 """Inside a folder that is left out, and needed: the files of an application are asked for so too."""
 
@@ -32,4 +35,4 @@ def without_loader(modules: Mapping[str, bytes], overlay: Mapping[str, bytes]) -
     kept = {
         path: source for path, source in modules.items()
         if path in _STAYS or not path.startswith(LEFT_OUT)}
-    return {**kept, **overlay}
+    return {**kept, **overlay, _JOURNAL: modules[_RECORD]}

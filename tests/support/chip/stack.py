@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from textwrap import indent
 
-__all__ = ["FREE", "FREE_LISTENING", "WATCHED_TICKS", "nested"]
+__all__ = ["FREE", "FREE_APPLICATION", "FREE_LISTENING", "WATCHED_TICKS", "nested"]
 
 FREE = 3_300
 """Bytes that an application may use between the top of its main.py and our entry."""
 FREE_LISTENING = 2_800
 """Likewise, with the push port open."""
+FREE_APPLICATION = 2_800
+"""Likewise, where applications are updated: their stages write files."""
 
 
 WATCHED_TICKS = """\

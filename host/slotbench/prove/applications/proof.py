@@ -14,18 +14,23 @@ from slotbench.formats.rtc import ResetReason
 from slotbench.prove.applications.board import ApplicationBoard, Mutation, require, run_hook, update
 from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
+from slotbench.vboard.vm import CPythonVM
 
 __all__ = ["ApplicationCut", "Ending", "find_failure", "operations", "run_cut"]
 
 _STARTS_MAX: Final = 12
 _PREFIX: Final = "application-"
+_PRINTED: Final = 'Traceback (most recent call last):\n  File "main.py", line 1, in <module>\nValueError: x\n'
 
 
 class Ending(enum.Enum):
-    """How a trial ends: application 2 proves itself, or it crashes in each of its attempts."""
+    """How a trial ends: application 2 proves itself, or it crashes in each of its attempts, or a traceback
+    ends each, which the board writes down.
+    """
 
     CONFIRM = "application-confirm"
     FALLBACK = "application-fallback"
+    TRACEBACK = "application-traceback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +123,25 @@ def _whole_way(board: ApplicationBoard, ending: Ending, disarms: bool = True) ->
     vm, _ = board.start(disarms=disarms)
     run_hook(vm)
     update(vm)
-    for attempt in range(4):
-        vm, _ = board.start(ResetReason.EXCEPTION if attempt else ResetReason.RESTART, disarms=disarms)
+    reason = ResetReason.RESTART
+    for _ in range(4):
+        vm, _ = board.start(reason, disarms=disarms)
         run_hook(vm)
         if ending is Ending.CONFIRM:
             vm.import_("twoslot.application.trial").confirm()
             return
+        reason = _fail(vm, ending)
+
+
+def _fail(vm: CPythonVM, ending: Ending) -> ResetReason:
+    """End an attempt. Returns why the chip restarts."""
+    if ending is Ending.TRACEBACK:
+        try:
+            vm.runtime.tell_second_terminal(_PRINTED)
+            vm.runtime.greet()
+        except ChipReset:
+            return ResetReason.RESTART
+    return ResetReason.EXCEPTION
 
 
 def _settle(board: ApplicationBoard, ending: Ending, disarms: bool = True) -> None:
@@ -142,7 +160,7 @@ def _settle(board: ApplicationBoard, ending: Ending, disarms: bool = True) -> No
         if ending is Ending.CONFIRM:
             vm.import_("twoslot.application.trial").confirm()
         else:
-            vm, files = board.start(ResetReason.EXCEPTION, disarms=disarms)
+            vm, files = board.start(_fail(vm, ending), disarms=disarms)
             run_hook(vm)
             board.running(vm, files)
         require(board.starts - before < _STARTS_MAX, "the board does not come to rest")

@@ -1,1 +1,0 @@
-# Stock firmware: there is no boot journal.
