@@ -1,6 +1,12 @@
 # The beginning of an attempt: everything that its stages leave to one another. Loaded for that only.
+import gc
+
+from micropython import const
+
 from twoslot import settings
 from twoslot.constants import PHASE_GET, STAGE_FACTS, STATE_HEAD
+
+_STAGES = const(18000)  # bytes that the stages need from here on, those of a patch too
 
 
 def begin(agent, force, download, etag):
@@ -9,6 +15,8 @@ def begin(agent, force, download, etag):
         agent.source.close(agent)
     if agent.pushed is not None:
         agent.pushed = None  # an attribute more costs 96 bytes
+    # Collections take time. Where there is room beside the stages they need not come at each kilobyte.
+    gc.threshold(max(1024, gc.mem_free() - _STAGES))
     s = settings.load()
     agent.server, agent.product, agent.channel = s["server"], s["product"], s["channel"]
     agent.attempts, agent.auto = s["attempts"], s["confirm"] == "auto"

@@ -53,7 +53,8 @@ try:
 except (AttributeError, OSError):
     pass
 try:
-    from twoslot.application import decision
+    if "twoslot.pack" not in names("/"):
+        from twoslot.application import decision
     say("can start")
 except ImportError:
     pass
