@@ -92,7 +92,8 @@ while True:
     for key in list(sys.modules):  # half loaded, or dropped
         if key.startswith("twoslot"):
             del sys.modules[key]
-items = sys.path.insert(0, "") if sys.path[0] else None
+sys.path[:0] = [""] if sys.path[0] else []
+items = None  # in a trial these names stay
 sys.modules.pop(__name__, None)  # only what the timer of a trial calls stays on the heap
 if stop:  # main.py does not run: as on a board without twoslot
     kbd_intr(3)
