@@ -74,6 +74,9 @@ def _confirm(control):
 
 def _rollback(control):
     """Mark the running release bad and restart into the other slot."""
+    restart = None
+    if twoslot._restart_hook:
+        from twoslot import restart  # while there is room for it: nothing has changed yet
     from twoslot.boot import trial
 
     application_trial, firmware = None, control.running.counter
@@ -86,7 +89,6 @@ def _rollback(control):
         if application_trial:
             application_trial.follow(firmware)
         print("twoslot: back to slot", "BA"[control.slot])
-    from twoslot import restart
-
-    restart.wait_ms()  # the application's function puts outputs into a safe state, and cannot ask for later
+    if restart:
+        restart.wait_ms()  # its function puts outputs into a safe state, and cannot ask for later
     machine.reset()
