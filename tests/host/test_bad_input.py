@@ -131,8 +131,8 @@ def test_build_with_fields_out_of_range(refused_build: Callable[..., str], firmw
 
 def test_build_for_an_unknown_board(refused_build: Callable[..., str], firmware: bytes) -> None:
     assert refused_build(2, firmware, board="d1mini") == (
-        "no such board: d1mini; use one of d1_mini, d1_mini_dev, generic_4m, native_1m, native_512k, nodemcu, "
-        "or the path of a .toml file")
+        "no such board: d1mini; use one of d1_mini, d1_mini_dev, esp01s_1m, generic_4m, generic_4m_stock, "
+        "native_1m, native_512k, nodemcu, sonoff_1m, or the path of a .toml file")
 
 
 @pytest.mark.parametrize(("old", "new", "what", "key"), [
