@@ -8,8 +8,10 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ import slotbench
 from slotbench.cli.prove import prove
 from slotbench.errors import BenchError
 from slotbench.interrupts import StoppedByUser, stopping_on_interrupt
+from slotbench.prove.parallel import workers
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(slotbench.__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
 ENDS_S = 30.0
@@ -83,6 +86,20 @@ def test_a_program_that_catches_everything_does_not_catch_it() -> None:
         except (Exception, KeyboardInterrupt):
             pytest.fail("a board's program caught it")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_job_that_was_cancelled_says_nothing_when_its_process_is_killed(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail_job() -> None:
+        job: Future[int] = Future()
+        job.cancel()
+        job.set_exception(OSError("its process is gone"))  # as the pool's own thread does
+
+    with pytest.raises(StoppedByUser), workers(1):
+        thread = threading.Thread(target=fail_job)
+        thread.start()
+        thread.join()
+        raise StoppedByUser
+    assert capsys.readouterr().err == ""
 
 
 def test_an_interrupt_that_python_drops_comes_again() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import signal
+import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context
 from typing import Any, Final
@@ -22,6 +23,15 @@ def workers(processes: int) -> Iterator[ProcessPoolExecutor]:
 
     Ctrl-C and every other exception end its processes at once, whatever they are doing.
     """
+    hook = threading.excepthook
+
+    def leave_cancelled(raised: threading.ExceptHookArgs) -> None:
+        if raised.exc_type is not InvalidStateError:
+            hook(raised)
+
+    # The thread of a pool whose processes were killed fails every job, and Python 3.11 raises this for one
+    # that was cancelled. The thread may outlive the block, and so does this.
+    threading.excepthook = leave_cancelled
     with killed_on_error():
         pool = _WholePool(processes, get_context("fork"), _tune_worker)
         try:
@@ -30,6 +40,7 @@ def workers(processes: int) -> Iterator[ProcessPoolExecutor]:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         pool.shutdown()
+    threading.excepthook = hook
 
 
 class _WholePool(ProcessPoolExecutor):
