@@ -11,7 +11,7 @@ from littlefs import LittleFS, LittleFSError, UserContext, lfs
 from slotbench.boards import Region
 from slotbench.formats.littlefs import CACHE_BYTES, PROGRAM_BYTES
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
-from slotbench.vboard.signals import DeviceOSError, PowerCut
+from slotbench.vboard.signals import BenchViolation, DeviceOSError, PowerCut
 from slotbench.vboard.vm import CPythonVM
 
 __all__ = ["LittleFiles"]
@@ -27,6 +27,7 @@ class _CutRegion(UserContext):
     def __init__(self, flash: NorFlash, start: int) -> None:
         self.flash = flash
         self.dead = False
+        self.violation: BenchViolation | None = None
         self._start = start
 
     def read(self, cfg: object, block: int, off: int, size: int) -> bytearray:
@@ -34,7 +35,12 @@ class _CutRegion(UserContext):
         return bytearray(self.flash.read(self._start + block * SECTOR + off, size))
 
     def prog(self, cfg: object, block: int, off: int, data: bytes) -> int:
-        return self._do(lambda: self.flash.write(self._start + block * SECTOR + off, data, "python"))
+        """Program it, as the part does: littlefs may meet what a cut left half programmed, and reads back."""
+        before, self.flash.lenient = self.flash.lenient, True
+        try:
+            return self._do(lambda: self.flash.write(self._start + block * SECTOR + off, data, "python"))
+        finally:
+            self.flash.lenient = before
 
     def erase(self, cfg: object, block: int) -> int:
         return self._do(lambda: self.flash.erase(self._start // SECTOR + block, "python"))
@@ -49,6 +55,9 @@ class _CutRegion(UserContext):
             operation()
         except PowerCut:
             self.dead = True
+            return _IO_ERROR
+        except BenchViolation as violation:
+            self.violation = violation  # the C code between here and `do` would drop it
             return _IO_ERROR
         return 0
 
@@ -134,6 +143,8 @@ class LittleFiles:
                 raise PowerCut from None
             raise DeviceOSError(error.errno or _KINDS.get(type(error), -_IO_ERROR)) from None
         finally:
+            if self.blocks.violation is not None:
+                raise self.blocks.violation
             if self.blocks.dead:
                 raise PowerCut
 
