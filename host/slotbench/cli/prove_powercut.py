@@ -45,7 +45,8 @@ _WITH_APPLICATIONS = "generic_4m"
     "--pairs", default=0, show_default=True,
     help="How many first cuts of each scenario get a second cut.")
 @click.option(
-    "--all", "every", is_flag=True, help="Combine every cut with every second cut; takes minutes.")
+    "--all", "every", is_flag=True,
+    help="Combine every cut with every second cut; takes 15 minutes, and hours for applications.")
 @click.option(
     "--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
 @click.option(
