@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from slotbench.cli.fleet_database import database_option, opened_database
+from slotbench.cli.fleet_removal import removal
 from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.lazy_group import LazyGroup
 from slotbench.cli.parameter_types import name
@@ -92,23 +93,9 @@ def list_(ctx: click.Context, database: str | None, as_json: bool) -> None:
         click.echo("No device may ask yet: slotbench fleet hawkbit add DEVICE")
 
 
-@click.command()
-@click.argument("label", metavar="NAME")
-@database_option
-@json_option
-@click.pass_context
-def remove(ctx: click.Context, label: str, database: str | None, as_json: bool) -> None:
-    """Take the token of the device or gateway NAME away. It is answered nothing from then on."""
-    with opened_database(ctx, database) as opened:
-        from slotbench.fleet.audit_log import Actor
-        from slotbench.fleet.ddi.device_tokens import remove_device_token
-
-        with opened.writing() as connection:
-            remove_device_token(connection, Actor.of_command_line(), now(), label)
-    if as_json:
-        echo_result({"label": label})
-        return
-    click.echo(f"{label}: taken away")
+remove = removal(
+    "label", "NAME", "slotbench.fleet.ddi.device_tokens:remove_device_token",
+    "Take the token of the device or gateway NAME away. It is answered nothing from then on.")
 
 
 @click.command()

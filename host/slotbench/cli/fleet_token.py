@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from slotbench.cli.fleet_database import database_option, opened_database
+from slotbench.cli.fleet_removal import removal
 from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.lazy_group import LazyGroup
 from slotbench.cli.published_head import now
@@ -72,20 +73,6 @@ def list_(ctx: click.Context, database: str | None, as_json: bool) -> None:
         click.echo("No login yet: slotbench fleet token new NAME --role operator")
 
 
-@click.command()
-@click.argument("label", metavar="NAME")
-@database_option
-@json_option
-@click.pass_context
-def remove(ctx: click.Context, label: str, database: str | None, as_json: bool) -> None:
-    """Take the login of NAME away. Its sessions end with their next request."""
-    with opened_database(ctx, database) as opened:
-        from slotbench.fleet.access_tokens import remove_token
-        from slotbench.fleet.audit_log import Actor
-
-        with opened.writing() as connection:
-            remove_token(connection, Actor.of_command_line(), now(), label)
-    if as_json:
-        echo_result({"label": label})
-        return
-    click.echo(f"{label}: taken away")
+remove = removal(
+    "label", "NAME", "slotbench.fleet.access_tokens:remove_token",
+    "Take the login of NAME away. Its sessions end with their next request.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from slotbench.cli.fleet_database import database_option, opened_database
+from slotbench.cli.fleet_removal import removal
 from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.lazy_group import LazyGroup
 from slotbench.cli.published_head import now
@@ -69,20 +70,5 @@ def list_(ctx: click.Context, database: str | None, as_json: bool) -> None:
         click.echo("Nobody is told. Add one: slotbench fleet webhook add URL")
 
 
-@click.command()
-@click.argument("url")
-@database_option
-@json_option
-@click.pass_context
-def remove(ctx: click.Context, url: str, database: str | None, as_json: bool) -> None:
-    """Send nothing to URL any more."""
-    with opened_database(ctx, database) as opened:
-        from slotbench.fleet.audit_log import Actor
-        from slotbench.fleet.webhook_sender import remove_webhook
-
-        with opened.writing() as connection:
-            remove_webhook(connection, Actor.of_command_line(), now(), url)
-    if as_json:
-        echo_result({"url": url})
-        return
-    click.echo(f"{url}: taken away")
+remove = removal(
+    "url", "URL", "slotbench.fleet.webhook_sender:remove_webhook", "Send nothing to URL any more.")
