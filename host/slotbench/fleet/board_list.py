@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, not_, or_, select
 
@@ -42,6 +42,9 @@ class BoardHealth(StrEnum):
     UPDATING = "updating"
     """It fetches a release that it does not run yet."""
     WELL = "well"
+
+
+_ODD: Final = tuple(each for each in BoardHealth if each is not BoardHealth.WELL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,18 +198,8 @@ def list_entries(
 
 def summarize(connection: Connection, now: int, late_s: int) -> FleetSummary:
     """The numbers of the whole fleet."""
-    # Indexes find the few boards that are not well.
-    odd = [each for each in BoardHealth if each is not BoardHealth.WELL]
-    total, *counted = connection.execute(select(
-        select(func.count()).select_from(boards).scalar_subquery(),
-        *(select(func.count()).select_from(boards).where(_is_in(each, now, late_s)).scalar_subquery()
-          for each in odd))).one()
-    states = dict(zip(odd, counted, strict=True))
-    states[BoardHealth.WELL] = total - sum(counted)
-    columns = boards.c.product, boards.c.channel, boards.c.running
-    rows = connection.execute(  # the index boards_channel answers this by itself
-        select(*columns, func.count()).group_by(*columns)
-        .order_by(boards.c.product, boards.c.channel, boards.c.running)).all()
+    in_one_pass = connection.dialect.name == "postgresql"
+    states, rows = (_count_in_one_pass if in_one_pass else _count_by_indexes)(connection, now, late_s)
     versions = _versions(connection, ((row[0], row[2]) for row in rows))
     return FleetSummary(
         total=sum(states.values()), states=states,
@@ -215,6 +208,36 @@ def summarize(connection: Connection, now: int, late_s: int) -> FleetSummary:
                 product=product, channel=channel, running=running, boards=number,
                 version=version_words(versions, product, running))
             for product, channel, running, number in rows])
+
+
+_Counted: TypeAlias = tuple[dict[BoardHealth, int], Sequence[tuple[str, str, int, int]]]
+"""Boards by state; and product, channel, counter, boards."""
+
+
+def _count_by_indexes(connection: Connection, now: int, late_s: int) -> _Counted:
+    """For SQLite: indexes find the few boards that are not well, and boards_channel has what each runs."""
+    total, *counted = connection.execute(select(
+        select(func.count()).select_from(boards).scalar_subquery(),
+        *(select(func.count()).select_from(boards).where(_is_in(each, now, late_s)).scalar_subquery()
+          for each in _ODD))).one()
+    columns = boards.c.product, boards.c.channel, boards.c.running
+    rows = connection.execute(select(*columns, func.count()).group_by(*columns).order_by(*columns)).all()
+    return _with_the_rest(total, counted), [(*row,) for row in rows]
+
+
+def _count_in_one_pass(connection: Connection, now: int, late_s: int) -> _Counted:
+    """For PostgreSQL, whose indexes are no help while rows change all the time (evidence.py)."""
+    columns = boards.c.product, boards.c.channel, boards.c.running
+    rows = connection.execute(
+        select(*columns, func.count(), *(func.count().filter(_is_in(each, now, late_s)) for each in _ODD))
+        .group_by(*columns).order_by(*columns)).all()
+    counted = [sum(row[4 + index] for row in rows) for index in range(len(_ODD))]
+    return _with_the_rest(sum(row[3] for row in rows), counted), [(*row[:4],) for row in rows]
+
+
+def _with_the_rest(total: int, counted: Sequence[int]) -> dict[BoardHealth, int]:
+    """Boards by state, from the numbers of those that are not well."""
+    return dict(zip(_ODD, counted, strict=True)) | {BoardHealth.WELL: total - sum(counted)}
 
 
 def version_words(versions: Mapping[tuple[str, int], str], product: str, counter: int) -> str:
