@@ -25,7 +25,7 @@ from slotbench.fleet.board_list import (
     late_after,
     list_boards,
     list_entries,
-    summarize,
+    list_profiles,
 )
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.evidence import count_included, gather_evidence
@@ -35,6 +35,7 @@ from slotbench.fleet.rollout_plan import RolloutPlan
 from slotbench.fleet.rollout_runner import RolloutRunner, read_channel_head
 from slotbench.fleet.rollout_store import begin_rollout
 from slotbench.fleet.schema import boards
+from slotbench.fleet.summary import summarize
 from slotbench.formats.head import rollout_places
 from slotbench.release.publish import Rollout, publish_release
 from slotbench.release.store import Store
@@ -54,6 +55,7 @@ QUESTIONS: dict[str, tuple[int, Callable[[Connection], object]]] = {
     "how many match": (1, lambda connection: count_boards(
         connection, BoardFilter(search="attic", state=BoardHealth.WELL), NOW, LATE_S)),
     "the whole fleet": (3, lambda connection: summarize(connection, NOW, LATE_S)),
+    "the profiles": (1, list_profiles),
     "one board": (3, lambda connection: find_board(connection, "lamp-000007", NOW, LATE_S)),
     "its history": (2, lambda connection: list_entries(connection, "lamp-000007", "sensor")),
     "when a board is late": (1, late_after),
