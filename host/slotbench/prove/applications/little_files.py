@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from littlefs import LittleFS, LittleFSError, UserContext, lfs
+from littlefs.lfs import LFSStat
 
 from slotbench.boards import Region
 from slotbench.formats.littlefs import CACHE_BYTES, PROGRAM_BYTES
@@ -185,11 +186,11 @@ class LittleFiles:
 
         def stat(path: str) -> tuple[int, ...]:
             found = self.do(lambda: self.fs.stat(full(path)))
-            return (0x4000 if found.type == 2 else 0x8000, 0, 0, 0, 0, 0, found.size, 0, 0, 0)
+            return (_mode(found.type), 0, 0, 0, 0, 0, found.size, 0, 0, 0)
 
         def ilistdir(path: str = "") -> list[tuple[str, int, int, int]]:
-            names = self.do(lambda: self.fs.listdir(full(path)))
-            return [(name, (found := stat(f"{full(path)}/{name}"))[0], 0, found[6]) for name in names]
+            there = self.do(lambda: list(self.fs.scandir(full(path))))
+            return [(each.name, _mode(each.type), 0, each.size) for each in there]
 
         def chdir(path: str) -> None:
             stat(path)
@@ -225,3 +226,8 @@ class LittleFiles:
             self.fs.makedirs(path.rpartition("/")[0] or "/", exist_ok=True)
             with self.fs.open(path, "wb") as file:
                 file.write(data)
+
+
+def _mode(kind: int) -> int:
+    """The bits of `stat` that tell a folder from a file."""
+    return 0x4000 if kind == LFSStat.TYPE_DIR else 0x8000

@@ -30,7 +30,10 @@ __all__ = [
 ]
 
 _BATCH: Final = 24
-_BATCH_OF_FIRSTS: Final = 4
+_SHARES: Final = 4
+"""So many batches of pairs for each process: cuts that follow one another leave the same again and again, which
+a process knows of itself alone.
+"""
 _SEEDS: Final = {CutMode.BEFORE: 1, CutMode.AFTER: 1, CutMode.TORN: 4, CutMode.WEAK: 2}
 _SECONDS_EACH: Final = 6
 
@@ -105,7 +108,7 @@ def sweep_applications(
     with workers(processes) as pool:
         for part, ids in rows:
             begun = time.perf_counter()
-            size = _BATCH_OF_FIRSTS if part.is_pairs else _BATCH
+            size = -(-len(ids) // (processes * _SHARES)) if part.is_pairs and ids else _BATCH
             batches = [ids[at : at + size] for at in range(0, len(ids), size)]
             work = partial(
                 _run_pairs if part.is_pairs else _run_singles, merge, None if pairs is None else seed)
