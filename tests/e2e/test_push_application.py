@@ -54,8 +54,8 @@ def stock_board(desk: PushTestBed) -> VirtualBoard:
     settings = {
         "product": PRODUCT, "board": profile.name, "channel": "stable", "server": "http://127.0.0.1:1",
         "development": True}
-    files = {path: data for path, data in board_files(settings, desk.testbed.publisher.keys_path.read_bytes()).items()
-        if not path.startswith("/twoslot/")}
+    there = board_files(settings, desk.testbed.publisher.keys_path.read_bytes())
+    files = {path: data for path, data in there.items() if not path.startswith("/twoslot/")}
     desk.mark(files)
     first = Bundle({"main.py": b"import twoslot\ntwoslot.listen(10, wait=False)\n" + MAIN.encode()}, 0)
     own = {**packed_files(), **first_application(first.files, first.file_list, first.mpy_abi)}

@@ -31,8 +31,8 @@ __all__ = [
 
 _BATCH: Final = 24
 _SHARES: Final = 4
-"""So many batches of pairs for each process: cuts that follow one another leave the same again and again, which
-a process knows of itself alone.
+"""So many batches of pairs for each process: cuts that follow one another leave the same again and again,
+which a process knows of itself alone.
 """
 _SEEDS: Final = {CutMode.BEFORE: 1, CutMode.AFTER: 1, CutMode.TORN: 4, CutMode.WEAK: 2}
 _SECONDS_EACH: Final = 6
