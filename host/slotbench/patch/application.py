@@ -11,7 +11,7 @@ from slotbench.formats.file_list import RESERVED, sort_key
 from slotbench.patch.alignment import Copy, find_copies
 from slotbench.patch.numbers import put_numbers, signed
 
-__all__ = ["changed_files", "make_application_patch"]
+__all__ = ["changed_files", "make_application_patch", "operations"]
 
 _WINDOWS: Final = (10, 11, 12)
 _LARGER_WINDOW_PAYS: Final = 0.95
@@ -32,16 +32,22 @@ def make_application_patch(old: Mapping[str, bytes], new: Mapping[str, bytes]) -
     """The patch with all files (path -> content) of `new` that are not in `old`; `old` is empty for a board
     that has no application.
     """
-    stream, changed = bytearray(), changed_files(old, new)
-    for path in sorted(new, key=sort_key):
-        put_numbers(stream, path in changed)
-        if path in changed:
-            _put_file(stream, old.get(path, b""), new[path])
+    stream = operations(old, new)
     best, *others = (_packed(bits, stream) for bits in _WINDOWS)
     for larger in others:
         if len(larger) < len(best) * _LARGER_WINDOW_PAYS:
             best = larger
     return best
+
+
+def operations(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> bytes:
+    """What a patch holds, before it is deflated."""
+    stream, changed = bytearray(), changed_files(old, new)
+    for path in sorted(new, key=sort_key):
+        put_numbers(stream, path in changed)
+        if path in changed:
+            _put_file(stream, old.get(path, b""), new[path])
+    return bytes(stream)
 
 
 def _put_file(stream: bytearray, old: bytes, new: bytes) -> None:
@@ -70,7 +76,7 @@ def _exact_copies(old: bytes, new: bytes) -> Iterator[Copy]:
                 first = at + 1
 
 
-def _packed(window_bits: int, stream: bytes | bytearray) -> bytes:
+def _packed(window_bits: int, stream: bytes) -> bytes:
     packed = []
     for level in _MEMORY_LEVELS:
         deflater = zlib.compressobj(9, zlib.DEFLATED, -window_bits, level)

@@ -5,7 +5,7 @@ files, and what a change of one line costs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from slotbench.mpy import compile_mpy
 from slotbench.mpy.pack import packed_files
 from slotbench.prove.memory import LARGE, bare_heap, smallest_heap
 from slotbench.prove.testbed import NOW, PRODUCT
-from slotbench.release.application_patches import patches_before
+from slotbench.release.application_patches import with_patches
 from slotbench.release.applications import build_application
 from slotbench.release.patches import PATCHES_USUAL
 from slotbench.release.publish import publish_offer
@@ -78,9 +78,11 @@ def program_of_20_files(shade: int) -> dict[str, bytes]:
 
 
 class StockBench:
-    """Boards of 1 MB that run application 1, and the server of their product in `folder`."""
+    """Boards of 1 MB that run application 1, and the server of their product in `folder`. Applications come
+    with patches from so many before them.
+    """
 
-    def __init__(self, folder: Path, *, patches: bool = True) -> None:
+    def __init__(self, folder: Path, patches: int = PATCHES_USUAL) -> None:
         self._patches = patches
         folder.mkdir(parents=True, exist_ok=True)
         self.profile = boards.load("esp01s_1m")
@@ -96,9 +98,7 @@ class StockBench:
         made = build_application(
             bundle, product=PRODUCT, boards=[self.profile], version=f"{counter}.0", counter=counter,
             created=NOW + counter)
-        patches = patches_before(
-            publisher.site, publisher.keys, bundle, counter, PATCHES_USUAL if self._patches else 0)
-        made = replace(made, patches_from=tuple(each.base for each in patches))
+        made = with_patches(made, bundle, self._patches, (publisher.site, publisher.keys))
         path = publisher.folder / f"{counter}.application"
         path.write_bytes(publisher.offline.sign(made.to_payload()).pack())
         publish_offer(

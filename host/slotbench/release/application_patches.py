@@ -1,10 +1,10 @@
-"""Patches of applications in the site: from those before them, and from nothing (FORMATS, application patch)."""
+"""Patches of applications in the site: from those before them, and from nothing (FORMATS)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from slotbench.application.bundle import Bundle
@@ -12,14 +12,14 @@ from slotbench.patch.application import changed_files, make_application_patch
 from slotbench.errors import BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.application import ApplicationDocument
-from slotbench.formats.application_patch import NOTHING, base_name
+from slotbench.formats.application_patch import NOTHING, PATCHES_MAX, base_name
 from slotbench.formats.file_list import parse_list
 from slotbench.formats.keys import Keys
 from slotbench.release import store
 from slotbench.release.applications import trusted_applications
 from slotbench.release.store import Store
 
-__all__ = ["ApplicationPatch", "application_patches", "patch_contents", "patches_before"]
+__all__ = ["ApplicationPatch", "application_patches", "patch_contents", "with_patches"]
 
 _WORTH: Final = 0.9
 """A patch longer than this share of the files that it has is not kept."""
@@ -46,18 +46,23 @@ class ApplicationPatch:
         return len(self.data) <= min(self.whole * _WORTH, self.whole - _SAVES_LEAST)
 
 
-def patches_before(
-    site: Store, keys: Keys, bundle: Bundle, counter: int, count: int,
-) -> list[ApplicationPatch]:
-    """The patches worth having to `bundle`, the application `counter`: from nothing, and from the `count`
-    newest applications before it whose files are in the site.
+def with_patches(
+    application: ApplicationDocument, bundle: Bundle, count: int, place: tuple[Store, Keys] | None = None,
+) -> ApplicationDocument:
+    """The document with the names of the patches worth having: from nothing, and from the `count` newest
+    applications before it whose files are in the site of `place`; 0: without any. They are made when it is
+    published.
     """
     if not count:
-        return []
-    before = [each for each in trusted_applications(site, keys).values() if each.counter < counter]
-    newest = sorted(before, key=lambda each: -each.counter)[:count]
-    found = [_patch(NOTHING, None, {}, bundle), *_from_applications(site, newest, bundle)]
-    return list({each.base: each for each in found if each.is_worth_it}.values())
+        return application
+    found = [_patch(NOTHING, None, {}, bundle)]
+    if place is not None:
+        known = trusted_applications(*place).values()
+        before = sorted(
+            (each for each in known if each.counter < application.counter), key=lambda each: -each.counter)
+        found += _from_applications(place[0], before[:min(count, PATCHES_MAX - 1)], bundle)
+    return replace(
+        application, patches_from=tuple(dict.fromkeys(each.base for each in found if each.is_worth_it)))
 
 
 def application_patches(

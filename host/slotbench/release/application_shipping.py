@@ -18,7 +18,7 @@ from slotbench.formats.head import NO_RELEASE, Head
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Preflight, Release
 from slotbench.release import documents, store
-from slotbench.release.application_patches import patches_before
+from slotbench.release.application_patches import with_patches
 from slotbench.release.applications import APPLICATION_SUFFIX, build_application, trusted_applications
 from slotbench.release.epochs import gather_epochs
 from slotbench.release.files import write_atomic
@@ -85,8 +85,8 @@ def plan_application(
 
     `firmware` is the release that goes with it: the application then needs its counter. `needs` is the
     lowest counter of a firmware; without either it is any, or as in the one that is there. `patches` is from
-    how many applications before it boards get patches. An application
-    that is signed and says the same is taken as it is; else the counter is one above all that are known.
+    how many applications before it boards get patches. An application that is signed and says the same is
+    taken as it is; else the counter is one above all that are known.
     Raises BenchError, FormatError.
     """
     keys, mark = check_keys_and_clock(paths, product, channel, now)
@@ -133,9 +133,8 @@ def plan_application(
             "which the channel offers, or is too high", cure="leave --counter out: it counts up by itself",
             exit_code=USAGE)
     path = paths.releases / f"{product}-app-{chosen}{APPLICATION_SUFFIX}"
-    made = replace(
-        wanted, counter=chosen, version=version or f"app-{chosen}",
-        patches_from=tuple(each.base for each in patches_before(paths.site, keys, bundle, chosen, patches)))
+    made = replace(wanted, counter=chosen, version=version or f"app-{chosen}")
+    made = with_patches(made, bundle, patches, (paths.site, keys))
     planned = replace(base, application=made, path=path)
     built = _unsigned(path)
     if (
