@@ -160,4 +160,4 @@ def test_ship_says_what_a_board_fetches(
     assert "program, deflated: " in result.out
     assert "patch from application 2: " in result.out and "in 1 file" in result.out
     again = slotbench("ship", "--app", "app", "--yes")
-    assert again.code == 0 and "done before" in again.output
+    assert again.code == 0 and "done before" in again.out
