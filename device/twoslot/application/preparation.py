@@ -71,7 +71,7 @@ def step(agent):
             raise LinkError(codes.FILE_MISMATCH, 0)
         restart(p, 0)
         p[P_PHASE], agent.state, agent.stage = None, STATE_UNPACK, STAGE_APP_FILES
-        if plan["ways"] and agent.pushed is None:
+        if plan.get("ways") and agent.pushed is None:
             agent.stage = STAGE_APP_PATCH  # once: an attempt that goes on later finds the list in place
 
 
