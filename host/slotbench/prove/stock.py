@@ -46,6 +46,8 @@ _MPY: Final = 6
 _STARTS: Final = 2
 _LIMIT_MS: Final = 300_000
 _IDLE_MS: Final = 10_000
+_PEAK: Final = 29_824
+"""Where the search for the peak begins, in bytes."""
 _USED: Final = "[__import__('gc').collect(), __import__('gc').mem_alloc()][1]"
 
 
@@ -161,7 +163,7 @@ class StockBench:
 
 
 def measure_stock(folder: Path, *, with_peak: bool = True) -> StockFigures:
-    """Measure on boards of a product in `folder`. Without `with_peak` that figure is 0: it takes a dozen
+    """Measure on boards of a product in `folder`. Without `with_peak` that figure is 0: it takes some
     updates. Raises BenchError without a MicroPython VM.
     """
     bench = StockBench(folder)
@@ -171,5 +173,5 @@ def measure_stock(folder: Path, *, with_peak: bool = True) -> StockFigures:
     assert line is not None and whole is not None, "the program was not confirmed"
     bare, peak = bare_heap(HEAP_BYTES)[0], 0
     if with_peak:
-        peak = bare_heap(smallest_heap(lambda heap: bench.update(2, heap) is not None))[1] - bare
+        peak = bare_heap(smallest_heap(lambda heap: bench.update(2, heap) is not None, _PEAK))[1] - bare
     return StockFigures(bench.idle() - bare, peak, whole[0], whole[1], line[0], line[1])
