@@ -15,7 +15,8 @@ from slotbench.formats.file_list import FileEntry, pack_list
 from slotbench.patch.application import operations
 
 _CODE = stream("lamp", 700)
-OLD = {"lamp.mpy": _CODE, "lib/fade.mpy": stream("fade", 400), "main.py": b"import lamp\n", "off.txt": b"off"}
+OLD = {"lamp.mpy": _CODE, "lib/fade.mpy": stream("fade", 400), "main.py": b"import lamp\nlamp.on()\n",
+       "off.txt": b"off"}
 NEW = {
     "empty.txt": b"", "lamp.mpy": _CODE[:100] + b"brighter" + _CODE[104:650] + _CODE[:40],
     "lib/dim.mpy": stream("dim", 90), "lib/fade.mpy": OLD["lib/fade.mpy"], "main.py": b"import lamp, dim\n"}

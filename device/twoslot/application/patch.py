@@ -52,7 +52,8 @@ def step(agent):
         if not isinstance(e, (MemoryError, ImportError)):
             from twoslot import failures
 
-            failures.log_error(e if isinstance(e, LinkError) else LinkError(codes.PATCH_UNUSABLE, p[P_NUMBER]))
+            where = p[P_NUMBER]
+            failures.log_error(e if isinstance(e, LinkError) else LinkError(codes.PATCH_UNUSABLE, where))
     close(p)
     agent.request = agent.views = None
     if agent.source:

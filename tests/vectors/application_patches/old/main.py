@@ -1,1 +1,2 @@
 import lamp
+lamp.on()
