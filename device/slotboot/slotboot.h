@@ -21,6 +21,7 @@ enum {
     WORD = 4,
     PAGE = 256,
     SECTOR = 4096,
+    BLOCK = 65536,
     SECTOR_WORDS = SECTOR / WORD,
 };
 

@@ -28,23 +28,40 @@ u32 window_lacks(const struct slot *it)
 }
 
 /* From here on nothing may say what the window holds. Entries that are not the last count for nothing today, but a torn erase of
- * the log could blank what follows them and bring them back: all of them go, and are seen to be gone. */
+ * the log could blank what follows them and bring them back: all of them go, and are seen to be gone. One whose seal is wrong goes
+ * too: it may read right another time. */
 static u32 forget_held(void)
 {
-    u32 failed = board->log_used == BLANK, at = board->map.window_log;
+    u32 at = board->map.window_log;
 
+    if (board->log_used == BLANK)
+        return 1;
     for (word *entry = buffers->log; entry < &buffers->log[SECTOR_WORDS]; at += ENTRY, entry += ENTRY_WORDS) {
-        if ((entry[0] & 0xFF) != HELD || unsealed(entry, 2 * WORD))
+        if ((entry[0] & 0xFF) != HELD)
             continue;
         entry[0] = entry[1] = entry[2] = entry[3] = 0;
-        failed |= flash_program(at, entry, ENTRY);
+        if (flash_program(at, entry, ENTRY))
+            return 1;
     }
-    return failed;
+    return 0;
+}
+
+/* Erase the 64 KB block of the window that begins here, if each second sector of it differs. By data sheets that is faster from 6
+ * to 8 differing sectors on (README). 0: it was not erased. What a read got wrong costs time, no more. */
+static u32 erase_block(u32 from, u32 to)
+{
+    for (u32 end = from + BLOCK; from < end; from += 2 * SECTOR, to += 2 * SECTOR) {
+        flash_read(from, buffers->sector, SECTOR);
+        if (!flash_differs(to, buffers->sector, SECTOR))
+            return 0;
+    }
+    SPIEraseBlock(to / BLOCK - 1);
+    return 1;
 }
 
 /* A whole sector of the slot, also where the image ends in it. One that is right is neither erased nor written; several reads must
- * say it, for a bit that reads both ways may be right once. */
-static u32 copy_sector(u32 from, u32 to)
+ * say it, for a bit that reads both ways may be right once. One that is `erased` is not erased first. */
+static u32 copy_sector(u32 from, u32 to, u32 erased)
 {
     word *sector = buffers->sector;
     u32 tries = TRIES, differs;
@@ -55,7 +72,9 @@ static u32 copy_sector(u32 from, u32 to)
         differs = flash_differs(to, sector, SECTOR);
     } while (!differs && --tries);
     for (tries = TRIES; differs && tries > 0; tries--) {
-        SPIEraseSector(to / SECTOR);
+        if (!erased)
+            SPIEraseSector(to / SECTOR);
+        erased = 0;
         differs = flash_program(to, sector, SECTOR);
     }
     return differs;
@@ -73,9 +92,13 @@ u32 fill_window(const struct slot *it)
         return 1;
     if (forget_held())
         return 1;
-    for (; from < end; from += SECTOR, to += SECTOR)
-        if (copy_sector(from, to))
+    for (u32 erased = 0; from < end; from += SECTOR, to += SECTOR) {
+        /* A whole block of this image: it ends within the window, as the image does. */
+        if (to % BLOCK == 0)
+            erased = end - from >= BLOCK && erase_block(from, to);
+        if (copy_sector(from, to, erased))
             return 1;
+    }
     return 0;
 }
 

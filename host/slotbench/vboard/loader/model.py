@@ -19,7 +19,7 @@ from slotbench.formats.descriptor import BAD_OFFSET, ImageForm, SlotDescriptor
 from slotbench.formats.image import IROM_OFFSET, LENGTH_WORD_OFFSET
 from slotbench.formats.rtc import BootReason
 from slotbench.formats.seal import PAGE_BYTES
-from slotbench.vboard.flash.nor import SECTOR
+from slotbench.vboard.flash.nor import BLOCK, SECTOR
 from slotbench.vboard.loader.decision import (
     Decision,
     choose_slot,
@@ -290,11 +290,23 @@ class LoaderModel:
             return False
         profile = self._profile
         image = profile.slots[slot].image.start
+        blank = range(0)
         for offset in range(profile.irom_offset, descriptor.length, SECTOR):
             target = profile.window.start + offset - profile.irom_offset
-            if not self._copy_sector(image + offset, target):
+            if target % BLOCK == 0 and descriptor.length - offset >= BLOCK and self._differs_all_over(
+                    image + offset, target):
+                self._soc.rom_erase_block(target // BLOCK, _ACTOR)
+                blank = range(target, target + BLOCK)
+            if not self._copy_sector(image + offset, target, erased=target in blank):
                 return False
         return True
+
+    def _differs_all_over(self, source: int, target: int) -> bool:
+        """Whether each second sector of this 64 KB block differs: to erase it at once is faster then."""
+        soc = self._soc
+        return all(
+            soc.rom_read(source + at, SECTOR) != soc.rom_read(target + at, SECTOR)
+            for at in range(0, BLOCK, 2 * SECTOR))
 
     def _say_held(self, descriptor: SlotDescriptor) -> None:
         entry = windowlog.next_free_entry(self._read_log())
@@ -303,26 +315,29 @@ class LoaderModel:
             self._write_back(addr, windowlog.held_entry(descriptor.sha256))
 
     def _forget_held(self) -> bool:
-        """Program every held entry to zeros: from now on no entry may describe the window.
+        """Program every entry of the kind `held` to zeros: from now on none may describe the window.
 
         An entry that is not the last one does not count, but a torn erase of the log could erase
-        those behind it and revive it.
+        those behind it and revive it. One whose seal is wrong could read right another time.
         """
         for index, entry in enumerate(windowlog.split_entries(self._read_log())):
-            if windowlog.classify_entry(entry) is windowlog.EntryState.HELD:
+            if entry[:1] == windowlog.KIND_HELD:
                 addr = self._profile.window_log.start + index * windowlog.ENTRY_BYTES
                 if not self._write_back(addr, windowlog.DIRTY_ENTRY):
                     return False
         return True
 
-    def _copy_sector(self, source: int, target: int) -> bool:
-        """A whole sector of the slot. One that reads right each time stays."""
+    def _copy_sector(self, source: int, target: int, *, erased: bool) -> bool:
+        """A whole sector of the slot. One that reads right each time stays; one that is `erased` is not
+        erased first.
+        """
         soc = self._soc
         wanted = soc.rom_read(source, SECTOR)
         if all(soc.rom_read(target, SECTOR) == wanted for _ in range(_TRIES)):
             return True
-        for _ in range(_TRIES):
-            soc.rom_erase(target // SECTOR, _ACTOR)
+        for attempt in range(_TRIES):
+            if attempt or not erased:
+                soc.rom_erase(target // SECTOR, _ACTOR)
             soc.rom_write(target, wanted, _ACTOR)
             if soc.rom_read(target, SECTOR) == wanted:
                 return True
