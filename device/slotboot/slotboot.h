@@ -111,6 +111,13 @@ _Static_assert(offsetof(struct board, digest) <= 1024, "reached by the offset in
 _Static_assert(sizeof(struct board) <= 0xB00, "leaves 2 KB for the stack");
 _Static_assert(sizeof(struct sector_buffers) <= 0x6000, "ends below the code");
 
+/* A value that the compiler takes for unknown: it makes no literal of what it can compute, which is smaller here. */
+static inline u32 opaque(u32 value)
+{
+    __asm__("" : "+r"(value));
+    return value;
+}
+
 /* words.c */
 void copy(word *to, const word *from, u32 bytes);
 u32 differs(const word *one, const word *other, u32 bytes); /* 0: they are the same */

@@ -2,7 +2,7 @@
 #include "rom.h"
 #include "slotboot.h"
 
-enum { ENTRY_WORDS = 4, ENTRY = ENTRY_WORDS * WORD, HELD = 'H' };
+enum { ENTRY_WORDS = 4, ENTRY = ENTRY_WORDS * WORD, HELD = 'H', WORTH = 8 };
 
 /* 0: the last entry of the log that is not blank says that the window holds this image; a full log says nothing. */
 u32 window_lacks(const struct slot *it)
@@ -22,41 +22,50 @@ u32 window_lacks(const struct slot *it)
         used--;
     used = (used * WORD + ENTRY - 1) & -(u32)ENTRY;
     board->log_used = used;
-    if (used - ENTRY >= SECTOR - ENTRY)
+    /* Blank or full. */
+    if (used % SECTOR == 0)
         return 1;
     return differs(log + used / WORD - ENTRY_WORDS, held, ENTRY);
 }
 
 /* From here on nothing may say what the window holds. Entries that are not the last count for nothing today, but a torn erase of
- * the log could blank what follows them and bring them back: all of them go, and are seen to be gone. One whose seal is wrong goes
- * too: it may read right another time. */
+ * the log could blank what follows them and bring them back: all of them go, and are seen to be gone. */
 static u32 forget_held(void)
 {
     u32 at = board->map.window_log;
+    word *entry = buffers->log;
 
     if (board->log_used == BLANK)
         return 1;
-    for (word *entry = buffers->log; entry < &buffers->log[SECTOR_WORDS]; at += ENTRY, entry += ENTRY_WORDS) {
-        if ((entry[0] & 0xFF) != HELD)
-            continue;
-        entry[0] = entry[1] = entry[2] = entry[3] = 0;
-        if (flash_program(at, entry, ENTRY))
-            return 1;
-    }
+    do {
+        if ((entry[0] & 0xFF) == HELD && !unsealed(entry, 2 * WORD)) {
+            entry[0] = entry[1] = entry[2] = entry[3] = 0;
+            if (flash_program(at, entry, ENTRY))
+                return 1;
+        }
+        at += ENTRY;
+        entry += ENTRY_WORDS;
+    } while (at % SECTOR != 0);
     return 0;
 }
 
-/* Erase the 64 KB block of the window that begins here, if each second sector of it differs. By data sheets that is faster from 6
- * to 8 differing sectors on (README). 0: it was not erased. What a read got wrong costs time, no more. */
+/* Erase the 64 KB block of the window that begins here if it is faster: if WORTH sectors of it differ (README). 0: it was not
+ * erased. What is read wrong costs time, no more. */
 static u32 erase_block(u32 from, u32 to)
 {
-    for (u32 end = from + BLOCK; from < end; from += 2 * SECTOR, to += 2 * SECTOR) {
+    u32 differing = WORTH;
+
+    do {
         flash_read(from, buffers->sector, SECTOR);
-        if (!flash_differs(to, buffers->sector, SECTOR))
-            return 0;
-    }
-    SPIEraseBlock(to / BLOCK - 1);
-    return 1;
+        if (flash_differs(to, buffers->sector, SECTOR))
+            if (--differing == 0) {
+                SPIEraseBlock(to / BLOCK);
+                return 1;
+            }
+        from += SECTOR;
+        to += SECTOR;
+    } while (to % BLOCK != 0);
+    return 0;
 }
 
 /* A whole sector of the slot, also where the image ends in it. One that is right is neither erased nor written; several reads must
@@ -95,7 +104,7 @@ u32 fill_window(const struct slot *it)
     for (u32 erased = 0; from < end; from += SECTOR, to += SECTOR) {
         /* A whole block of this image: it ends within the window, as the image does. */
         if (to % BLOCK == 0)
-            erased = end - from >= BLOCK && erase_block(from, to);
+            erased = opaque((end - from) / BLOCK) && erase_block(from, to);
         if (copy_sector(from, to, erased))
             return 1;
     }
@@ -105,6 +114,6 @@ u32 fill_window(const struct slot *it)
 /* The window holds the image that window_lacks() asked for last. Failure is no harm: unknown means compare and copy once more. */
 void say_held(void)
 {
-    if (board->log_used < SECTOR)
+    if (opaque(board->log_used / SECTOR) == 0)
         flash_program(board->map.window_log + board->log_used, board->held, ENTRY);
 }

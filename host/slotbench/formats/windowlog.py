@@ -12,7 +12,7 @@ ENTRIES = SECTOR_BYTES // ENTRY_BYTES
 PREFIX_BYTES = 7
 ERASE_FROM_ENTRY = 128
 
-KIND_HELD = b"H"
+_KIND_HELD = b"H"
 _BLANK = b"\xff" * ENTRY_BYTES
 DIRTY_ENTRY = bytes(ENTRY_BYTES)
 """A held entry is overwritten with this value before the window changes."""
@@ -31,7 +31,7 @@ def held_entry(digest: bytes) -> bytes:
     """The 16-byte entry for an image with this SHA-256. Its first 7 bytes are enough."""
     if len(digest) < PREFIX_BYTES:
         raise ValueError(f"{len(digest)} bytes are too few of a digest")
-    head = KIND_HELD + digest[:PREFIX_BYTES]
+    head = _KIND_HELD + digest[:PREFIX_BYTES]
     return head + digest8(head)
 
 
@@ -52,7 +52,7 @@ def classify_entry(entry: bytes) -> EntryState:
         return EntryState.BLANK
     if entry == DIRTY_ENTRY:
         return EntryState.DIRTY
-    if entry[:1] == KIND_HELD and held_entry(entry[1:8]) == entry:
+    if entry[:1] == _KIND_HELD and held_entry(entry[1:8]) == entry:
         return EntryState.HELD
     return EntryState.GARBAGE
 

@@ -12,50 +12,23 @@ import os
 import random
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.cuts import Cut, CutMode, commit_happens, torn_erase, torn_program
+from slotbench.vboard.flash.timing import FlashOperation, FlashTiming, Kind
 from slotbench.vboard.signals import BenchViolation, PowerCut
 
-__all__ = ["BLOCK", "PAGE", "SECTOR", "BenchViolation", "FlashOperation", "FlashTiming", "NorFlash", "PowerCut"]
+__all__ = [
+    "BLOCK", "PAGE", "SECTOR", "BenchViolation", "FlashOperation", "FlashTiming", "NorFlash", "PowerCut",
+]
 
 BLOCK: Final = 0x10000
 SECTOR: Final = 4096
 PAGE: Final = 256
-Kind: TypeAlias = Literal["erase", "program", "commit"]
 _BLANK: Final = b"\xff" * SECTOR
-
-
-@dataclass(frozen=True, slots=True)
-class FlashTiming:
-    """What operations cost in microseconds: typical datasheet figures, not worst cases.
-
-    Erase and program: Winbond W25Q32FV datasheet, typical (45 ms a 4 KB sector, 150 ms a 64 KB block,
-    0.7 ms a 256-byte page). Reading: 1 MB/s, an estimate for ROM SPIRead at 40 MHz dual with its call overhead.
-    """
-
-    sector_erase_us: int = 45_000
-    block_erase_us: int = 150_000
-    page_program_us: int = 700
-    read_bytes_per_us: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class FlashOperation:
-    """One erase or program as it was started: `kind`, byte address, length in bytes, who did it.
-
-    A `commit` is a change of the filesystem, whose files are not in this flash: its address is -1.
-    """
-
-    index: int
-    kind: Kind
-    addr: int
-    length: int
-    actor: str
 
 
 class NorFlash:
@@ -169,7 +142,7 @@ class NorFlash:
         self._erase(range(sector, sector + 1), self.timing.sector_erase_us, actor)
 
     def erase_block(self, block: int, actor: str = "cpu") -> None:
-        """Erase the 64 KB block number `block` to 0xFF: one operation, which a cut tears in all its sectors."""
+        """Erase 64 KB block number `block` to 0xFF: one operation, torn in all of its sectors."""
         first = block * BLOCK // SECTOR
         self._erase(range(first, first + BLOCK // SECTOR), self.timing.block_erase_us, actor)
 

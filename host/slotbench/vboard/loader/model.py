@@ -10,6 +10,7 @@ else is the same there.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import replace
 from typing import Final
 
@@ -36,6 +37,8 @@ __all__ = ["BootOutcome", "BootResult", "LoaderModel", "NothingBoots"]
 
 _ACTOR: Final = "loader"
 _TRIES: Final = 3
+_WORTH_A_BLOCK: Final = 8
+"""Of 16 sectors, by the typical figures of data sheets (device/slotboot/README.md)."""
 _SET: Final = bytes(4)
 _MD5_BYTES: Final = 16
 _WAIT_MS: Final = 30_000
@@ -91,8 +94,7 @@ class LoaderModel:
         return self._start_stock_image()
 
     def _start_stock_image(self) -> BootResult | None:
-        """Row 7: there is neither journal nor descriptor. A stock image contains its own checksum.
-        """
+        """Row 7: neither journal nor descriptor. A stock image contains its own checksum."""
         if self._profile.in_place or self._cell is not None or any(self._descriptors):
             return None
         for slot in (0, 1):
@@ -105,8 +107,7 @@ class LoaderModel:
         return None
 
     def _stock_image(self, slot: int) -> SlotDescriptor | None:
-        """The descriptor that a stock image would have, by its length word and its digest as read.
-        """
+        """The descriptor that a stock image would have, by its length word and its digest."""
         region = self._profile.slots[slot].image
         word = self._soc.rom_read(region.start + LENGTH_WORD_OFFSET, 4)
         length = int.from_bytes(word, "little") + _MD5_BYTES & 0xFFFFFFFF
@@ -117,8 +118,7 @@ class LoaderModel:
             slot=slot, counter=0, length=length, sha256=digest, fs_start=0, product="", version="")
 
     def _start(self, choice: Decision, descriptor: SlotDescriptor) -> BootResult | None:
-        """Everything between the decision and the jump; None when this slot cannot be started now.
-        """
+        """Everything between the decision and the jump; None when this slot cannot start now."""
         slot = choice.slot
         stock = choice.why is BootReason.NO_DESCRIPTOR
 
@@ -268,9 +268,7 @@ class LoaderModel:
         return ram + irom
 
     def _through_window(self, slot: int, descriptor: SlotDescriptor, *, trial: bool) -> Loadable | None:
-        """Fill the window and load the image with the irom that it then holds; None when it cannot be done
-        (no verdict on the image).
-        """
+        """Fill the window and load the image with its irom; None, which is no verdict, when it fails."""
         for _ in range(_TRIES):
             if not self._fill_window(slot, descriptor, trial=trial):
                 return None
@@ -293,20 +291,20 @@ class LoaderModel:
         blank = range(0)
         for offset in range(profile.irom_offset, descriptor.length, SECTOR):
             target = profile.window.start + offset - profile.irom_offset
-            if target % BLOCK == 0 and descriptor.length - offset >= BLOCK and self._differs_all_over(
-                    image + offset, target):
+            whole = target % BLOCK == 0 and descriptor.length - offset >= BLOCK
+            if whole and self._is_worth_a_block(image + offset, target):
                 self._soc.rom_erase_block(target // BLOCK, _ACTOR)
                 blank = range(target, target + BLOCK)
             if not self._copy_sector(image + offset, target, erased=target in blank):
                 return False
         return True
 
-    def _differs_all_over(self, source: int, target: int) -> bool:
-        """Whether each second sector of this 64 KB block differs: to erase it at once is faster then."""
-        soc = self._soc
-        return all(
-            soc.rom_read(source + at, SECTOR) != soc.rom_read(target + at, SECTOR)
-            for at in range(0, BLOCK, 2 * SECTOR))
+    def _is_worth_a_block(self, source: int, target: int) -> bool:
+        """Whether so many sectors of this 64 KB block differ that to erase it at once is faster."""
+        read = self._soc.rom_read
+        differing = (
+            at for at in range(0, BLOCK, SECTOR) if read(source + at, SECTOR) != read(target + at, SECTOR))
+        return sum(1 for _ in itertools.islice(differing, _WORTH_A_BLOCK)) == _WORTH_A_BLOCK
 
     def _say_held(self, descriptor: SlotDescriptor) -> None:
         entry = windowlog.next_free_entry(self._read_log())
@@ -315,13 +313,13 @@ class LoaderModel:
             self._write_back(addr, windowlog.held_entry(descriptor.sha256))
 
     def _forget_held(self) -> bool:
-        """Program every entry of the kind `held` to zeros: from now on none may describe the window.
+        """Program every held entry to zeros: from now on no entry may describe the window.
 
         An entry that is not the last one does not count, but a torn erase of the log could erase
-        those behind it and revive it. One whose seal is wrong could read right another time.
+        those behind it and revive it.
         """
         for index, entry in enumerate(windowlog.split_entries(self._read_log())):
-            if entry[:1] == windowlog.KIND_HELD:
+            if windowlog.classify_entry(entry) is windowlog.EntryState.HELD:
                 addr = self._profile.window_log.start + index * windowlog.ENTRY_BYTES
                 if not self._write_back(addr, windowlog.DIRTY_ENTRY):
                     return False
