@@ -17,7 +17,6 @@ from slotbench.errors import BenchError
 from slotbench.fleet.audit_log import list_audit
 from slotbench.fleet.cockpit import app as cockpit_app
 from slotbench.fleet.cockpit.pictures import channel_bars
-from slotbench.fleet.board_list import RunningCount
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.leases import LEASE_S
@@ -25,6 +24,7 @@ from slotbench.fleet.offer_asks import list_asks
 from slotbench.fleet.rollout_runner import RolloutRunner, read_channel_head
 from slotbench.fleet.schema import asks, boards, events, heads, releases, rollouts
 from slotbench.fleet.site_mirror import SiteMirror
+from slotbench.fleet.summary import RunningCount
 from slotbench.formats.head import Head
 from slotbench.release.publish import Rollout, publish_release
 from slotbench.release.signer import ExternalSigner
@@ -117,6 +117,16 @@ def test_boards_are_searched_filtered_and_paged(browser: Browser, published: str
     assert browser.get("/boards?state=trouble").text.count('<tr class="row">') == 1
     assert browser.get("/boards?running=7").text.count('<tr class="row">') == 1
     assert "No board is like that" in browser.get("/boards?search=100%25").text
+    assert "every profile" not in first
+    with database.writing() as connection:
+        connection.execute(update(boards).where(boards.c.device_id < "lamp-000007").values(board="d1_mini"))
+        connection.execute(update(boards).where(boards.c.device_id > "more-050").values(board="nodemcu"))
+    for asked, number in {"board=d1_mini": 7, "search=D1_mini": 7, "board=d1_mini&state=trouble": 1, "board=d1": 0}.items():
+        page = browser.get(f"/boards?{asked}").text
+        assert page.count('<tr class="row">') == number, asked
+    page = browser.get("/boards?board=nodemcu&search=more").text
+    assert 'href="/boards?search=more&amp;board=d1_mini"' in page and 'href="/boards?search=more"' in page
+    assert '<input type="hidden" name="board" value="nodemcu">' in page
     for odd in ("state=none", "running=x", "running=99999999999999999999", "after=%00", "search=%27%22%25_"):
         assert browser.get(f"/boards?{odd}").status_code == 200
     for odd in ("/board?id=%00", "/board?id=lamp-000003%00x", "/release?digest=%00", "/rollout/99999999999999999999"):

@@ -16,7 +16,7 @@ from slotbench.errors import BenchError
 from slotbench.fleet import board_words
 from slotbench.fleet.access_tokens import AccessRole
 from slotbench.fleet.audit_log import list_audit
-from slotbench.fleet.board_list import BoardFilter, BoardHealth, late_after, list_boards, summarize
+from slotbench.fleet.board_list import BoardFilter, BoardHealth, late_after, list_boards
 from slotbench.fleet.cockpit.api import add_api
 from slotbench.fleet.cockpit.asked import asked_number
 from slotbench.fleet.cockpit.board_pages import add_board_pages
@@ -29,6 +29,7 @@ from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.offers import fleet_stamp, latest_entries, newest_heads, signing_process
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.rollout_store import open_rollouts, rollout_evidence
+from slotbench.fleet.summary import summarize
 
 __all__ = ["Cockpit", "create_cockpit"]
 

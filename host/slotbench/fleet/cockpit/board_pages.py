@@ -20,6 +20,7 @@ from slotbench.fleet.board_list import (
     late_after,
     list_boards,
     list_entries,
+    list_profiles,
 )
 from slotbench.fleet.board_words import view_words
 from slotbench.fleet.cockpit.asked import asked_number, asked_text, require_signer
@@ -41,7 +42,7 @@ def asked_filter(limit: int = _PAGE) -> BoardFilter:
     return BoardFilter(
         search=asked_text("search", 100), after=asked_text("after", 64), limit=limit,
         state=BoardHealth(state) if state in set(BoardHealth) else None,
-        product=asked_text("product", 32), channel=asked_text("channel", 32),
+        product=asked_text("product", 32), channel=asked_text("channel", 32), board=asked_text("board", 32),
         running=asked_number("running"))
 
 
@@ -56,8 +57,12 @@ def add_board_pages(app: Flask, database: FleetDatabase, now: Callable[[], int])
             late_s = late_after(connection)
             found = list_boards(connection, wanted, now(), late_s)
             number = count_boards(connection, wanted, now(), late_s)
+            profiles = list_profiles(connection)
         return render_template(
-            "boards.html", boards=found, number=number, wanted=wanted, is_full=len(found) == _PAGE)
+            "boards.html", boards=found, number=number, wanted=wanted, is_full=len(found) == _PAGE,
+            profiles=profiles, query={
+                "search": wanted.search or None, "state": wanted.state, "board": wanted.board or None,
+                "running": wanted.running})
 
     @app.get("/board")
     def board() -> str:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from slotbench.fleet.board_list import RunningCount
 from slotbench.fleet.rollout_decision import Evidence
 from slotbench.fleet.rollout_store import RolloutView
+from slotbench.fleet.summary import RunningCount
 
 __all__ = ["BarPart", "ChannelBar", "StepMark", "channel_bars", "evidence_bar", "step_marks"]
 
