@@ -23,7 +23,7 @@ from slotbench.release.build import build_release
 from slotbench.release.development import ON_BOARD
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.board import BoardState, VirtualBoard
-from slotbench.vboard.flash.nor import PAGE, FlashOperation
+from slotbench.vboard.flash.nor import BLOCK, PAGE, FlashOperation
 from slotbench.vboard.micropython.process import VMDied
 from slotbench.vboard.network.turns import ClientStopped, TurnTakingNetwork
 from slotbench.vboard.signals import BenchViolation
@@ -209,5 +209,7 @@ def _seconds(board: VirtualBoard, ops: list[FlashOperation]) -> float:
     """Seconds that these operations take by the flash's time model."""
     timing = board.flash.timing
     pages = sum(-(-op.length // PAGE) for op in ops if op.kind == "program")
-    erases = sum(op.kind == "erase" for op in ops)
-    return (pages * timing.page_program_us + erases * timing.sector_erase_us) / 1e6
+    erases = sum(
+        timing.block_erase_us if op.length == BLOCK else timing.sector_erase_us
+        for op in ops if op.kind == "erase")
+    return (pages * timing.page_program_us + erases) / 1e6

@@ -11,7 +11,7 @@ from slotbench.boards import Region
 from slotbench.formats.littlefs import read_superblock
 from slotbench.inspection.mounting import mount_littlefs, read_content
 from slotbench.vboard.flash.cuts import Cut, CutMode
-from slotbench.vboard.flash.nor import SECTOR, NorFlash
+from slotbench.vboard.flash.nor import BLOCK, SECTOR, NorFlash
 from slotbench.vboard.signals import PowerCut
 
 __all__ = ["CutPoint", "ReplayableFlash", "UpdateRecording", "files_at"]
@@ -44,6 +44,11 @@ class ReplayableFlash(NorFlash):
         if self.recording is not None:
             self.recording.operations.append((sector * SECTOR, None))
         super().erase(sector, actor)
+
+    def erase_block(self, block: int, actor: str = "cpu") -> None:
+        """As so many erases of a sector."""
+        for sector in range(block * BLOCK // SECTOR, (block + 1) * BLOCK // SECTOR):
+            self.erase(sector, actor)
 
 
 @dataclass(frozen=True, slots=True)
