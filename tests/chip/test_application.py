@@ -11,6 +11,7 @@ from slotbench import boards
 from slotbench.application.bundle import Bundle, build_bundle
 from slotbench.formats.application_record import FILES, FOLDERS, WHY, ApplicationRecord, Folder, FolderState, newest_record
 from slotbench.prove.chip.bed import NOW, PRODUCT, ChipBed, RunningChip
+from slotbench.release.application_patches import with_patches
 from slotbench.release.applications import build_application
 from slotbench.release.publish import publish_offer
 from slotbench.vboard.flash.littlefs import FlashFiles
@@ -179,6 +180,7 @@ def offer_small(bed: ChipBed, folder: Path, shade: int) -> Bundle:
     publisher, bundle = bed.publisher, program_of_20_files(shade)
     made = build_application(
         bundle, product=PRODUCT, boards=[bed.profile], version=f"app-{shade}", counter=shade, created=NOW)
+    made = with_patches(made, bundle, 3, (publisher.site, publisher.keys))
     path = folder / f"app-{shade}.application"
     path.write_bytes(publisher.offline.sign(made.to_payload()).pack())
     publish_offer(
@@ -208,5 +210,7 @@ def test_a_program_of_20_files_on_a_board_of_1_mb(core: Path, tmp_path: Path) ->
     for folder, bundle in zip(FOLDERS, (first, second)):
         inside = {path: data for path, data in files.items() if path.startswith(f"/{folder}/") and "twoslot." not in path}
         assert inside == {f"/{folder}/{path}": data for path, data in bundle.files.items()}
-    assert one_line < whole / 2, "what did not change was copied on the board"
+    listed = 2 * len(second.file_list)
+    assert whole - listed < 7000 < first.size, "it came as one patch, from nothing"
+    assert one_line < whole, "what did not change was copied on the board, and the rest came as a patch"
     assert free > 20_000
