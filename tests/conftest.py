@@ -18,7 +18,7 @@ from slotbench.vboard.vm import DeviceVM
 from slotbench.vboard.vms import VMS
 from support.mqtt.brokers import Mosquitto, missing
 
-pytest_plugins = ["support.sampling", "support.cpu", "pytester"]
+pytest_plugins = ["support.sampling", "support.cpu", "support.workers", "pytester"]
 
 # Every command is a process of its own, and would compile the same package again.
 os.environ.setdefault(CACHE, str(Path(__file__).parents[1] / ".cache"))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from slotbench.formats import maptable
+from slotbench.formats.board_report import ReportEvent
 from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, VECTORS, DeviceBoard, read_document, refusal, signing_key, trusted_keys
@@ -20,6 +21,7 @@ from support.device.control import loaders_word
 from support.device.network import answer, ok
 from support.device.site import HEAD, RELEASE
 from support.device.policy import PolicyBench
+from support.fuzz.application_patch_checks import OLD, PatchedFolder
 from support.fuzz.patch_checks import NEW, PatchedBoard
 
 
@@ -375,8 +377,8 @@ def test_identity_headers(vm: CPythonVM, path: Path) -> None:
 def test_reports(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
     """A board writes what the bench reads, and nothing that the bench refuses."""
     body, expected = path.read_bytes(), says(path)
-    if expected is None:
-        return
+    if expected is None or not expected.get("board") and expected["event"] != ReportEvent.DOWNLOAD:
+        return  # refused, or of an older twoslot
     vm.import_("machine").reset_cause = lambda: expected["reset"]
     vm.import_("gc").mem_free = lambda: expected["free"]
     vm.import_("network").WLAN = lambda interface: SimpleNamespace(status=lambda what: expected["rssi"])
@@ -386,9 +388,10 @@ def test_reports(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
     state = [None] * 12
     state[:5] = expected["start"], expected["number"] - 1, expected["event"], expected["code"], expected["where"]
     plan = {"counter": expected["counter"]} if expected["counter"] else None
-    agent = SimpleNamespace(plan=plan, blocks_in_place=(expected["done"], expected["blocks"]))
+    facts = {"size": expected.get("slot") is not None, "slot": expected.get("slot"), "spare": expected.get("spare")}
+    agent = SimpleNamespace(plan=plan, blocks_in_place=(expected["done"], expected["blocks"]), facts=facts)
 
-    assert vm.import_("twoslot.http.report")._compose(agent, state) == body
+    assert vm.import_("twoslot.http.report")._compose(agent, state, expected.get("board", "d1_mini")) == body
     assert state[:5] == [expected["start"], expected["number"], 0, 0, 0]
 
 
@@ -478,3 +481,14 @@ def test_application_records(board: DeviceBoard, vm: CPythonVM, path: Path) -> N
     if expected["sequence"] < 2**32 - 1:
         module.save(record)
         assert board.files[f"/twoslot.app{expected['sequence'] % 2}"] == path.read_bytes()
+
+
+@pytest.mark.parametrize("path", vectors("application_patches", ".files"))
+def test_application_patches(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
+    """What a patch has that makes other files than those of the list is refused at the first of them."""
+    made = PatchedFolder(board, vm, path.read_bytes(), {} if path.stem == "from_nothing" else OLD)
+    expected = says(path)
+
+    codes = made.make()
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in made.right().items()}
+    assert (codes, digests) == (([], expected) if expected is not None else ([50], {}))

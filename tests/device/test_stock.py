@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from slotbench.formats import rtc
 from slotbench.formats.application_record import FolderState
+from slotbench.formats.board_report import ReportEvent
 from slotbench.mpy import sources
+from slotbench.release.identities import Identities
+from slotbench.server import BoardAuthenticator, ProvenReport, ReportIntake, create_app
 from slotbench.vboard.signals import ChipReset
+from support.device.board import BOARD
 from support.device.site import Site
 from support.device.stock import StockBoard, program
 
@@ -42,6 +47,22 @@ def test_an_application_is_taken_and_confirmed(stock: StockBoard) -> None:
     stock.offer(3)
     assert stock.life(1, until=lambda: is_confirmed(stock, 3))
     assert stock.record().active == 0
+
+
+def test_it_reports_its_profile_and_no_slots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site, told = Site(tmp_path), list[ProvenReport]()
+    kept = Identities({"lamp-7": bytes(range(32))})
+    kept.save(tmp_path / "identities.json")
+    monkeypatch.setattr(site, "app", lambda: create_app(
+        site.root, BoardAuthenticator(tmp_path / "identities.json"), ReportIntake(told.append)))
+    stock = StockBoard(site, report=True, device_id="lamp-7")
+    stock.files["/twoslot.secret"] = kept.secret_file("lamp-7")
+    stock.offer(1)
+
+    assert stock.life(0.1, until=lambda: bool(told))
+    stock.close()
+    assert (told[0].report.event, told[0].report.board) == (ReportEvent.START, BOARD.name)
+    assert (told[0].report.slot, told[0].report.spare) == (None, None)
 
 
 def test_what_a_journal_would_hold_is_in_the_record(stock: StockBoard) -> None:
@@ -162,6 +183,7 @@ def test_a_wrong_signature_is_refused(stock: StockBoard) -> None:
 
 def test_the_package_has_nothing_of_slots() -> None:
     paths = sources(has_loader=False)
-    assert not [path for path in paths if path.startswith("patch/") or path.startswith("image/") and "request" not in path]
+    of_slots = {path for path in paths if path.startswith(("patch/", "image/"))}
+    assert of_slots == {"image/request.py", "patch/stream.py"}, "an application is asked for, and comes as a patch"
     assert "boot/spare.py" not in paths and "boot/control.py" in paths
     assert b"import esp" not in b"".join(source for path, source in paths.items() if path != "hook_line.py")

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from checks import docstrings, linters, main, places, vectors
+from checks import docstrings, drawn_style, linters, main, places, vectors
 
 
 def test_docstrings(tree):
@@ -105,6 +105,25 @@ def test_flake8(tree):
     tree.write("host/bad.py", "import sys\n")
     assert tree.run(linters.flake8) == [
         "host/bad.py:1: F401 'sys' imported but unused", "tools/check:1: F401 'os' imported but unused"]
+
+
+def test_flake8_looks_at_the_style_of_drawn_files_and_at_the_names_in_all(tree):
+    names = [f"host/file_{n}.py" for n in range(4 * drawn_style.SHARE)]
+    for name in names:
+        tree.write(name, "import os\nx  = 1\n")
+    drawn = [name for name in names if drawn_style.is_drawn(tree.root / name)]
+    assert 0 < len(drawn) < len(names)
+    found = sorted(tree.run(linters.drawn_flake8))
+    assert [line.split(":")[0] for line in found if " F401 " in line] == sorted(names)
+    assert [line.split(":")[0] for line in found if " E221 " in line] == sorted(drawn)
+
+
+def test_the_whole_command_runs_the_whole_flake8_and_a_run_of_tests_the_sampled_one(tree, monkeypatch):
+    ran = []
+    monkeypatch.setattr(main, "GATES", {"flake8": (lambda *_: ran.append("whole"), "")})
+    monkeypatch.setattr(main, "SAMPLED", {"flake8": (lambda *_: ran.append("sampled"), "")})
+    assert main.main([], tree.root) == main.main(["--sampled"], tree.root) == 0
+    assert ran == ["whole", "sampled"]
 
 
 def test_mypy(tree):

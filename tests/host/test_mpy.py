@@ -12,7 +12,7 @@ import pytest
 
 from slotbench import mpy
 from slotbench.errors import BenchError
-from slotbench.mpy import CACHE, built, compile_mpy, compile_package, sources
+from slotbench.mpy import CACHE, built, compile_mpy, compile_package, inlined, sources
 from slotbench.mpy.bundle import bundle
 from slotbench.mpy.inline import inline
 from slotbench.mpy.names import ASKED_FOR, IN_EVERY_FIRMWARE
@@ -103,18 +103,21 @@ def test_what_mpy_cross_refuses_has_file_and_line() -> None:
 def test_a_package_is_kept_for_the_next_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each content is compiled once; what is kept is what would be compiled, and other content is another file."""
     modules = {name: text.encode() for name, text in PROGRAM.items()}
-    plain = compile_package(modules)
+    plain = [make(modules) for make in (compile_package, built, inlined)]
     monkeypatch.setenv(CACHE, str(tmp_path))
     for times in range(2):
-        mpy._compiled.cache_clear()
+        for kept in (mpy._compiled, mpy._built, mpy._inlined):
+            kept.cache_clear()
         if times:
-            monkeypatch.setattr(mpy, "_compile", lambda modules: pytest.fail("compiled again"))
-        assert compile_package(modules) == plain
+            for name in ("_compile", "inline"):
+                monkeypatch.setattr(mpy, name, lambda modules: pytest.fail("made again"))
+        assert [make(modules) for make in (compile_package, built, inlined)] == plain
     monkeypatch.undo()
     monkeypatch.setenv(CACHE, str(tmp_path))
     other = {**modules, "lamp.py": modules["lamp.py"].replace(b"amber", b"green")}
     assert compile_package(other) != plain
-    assert len(list((tmp_path / "mpy").iterdir())) == 2
+    assert sorted(path.name.split("-")[0] for path in (tmp_path / "mpy").iterdir()) == [
+        "built", "built", "compiled", "compiled", "inlined"]
 
 
 # Constants by value.

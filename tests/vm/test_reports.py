@@ -101,6 +101,9 @@ def test_an_update_is_told_from_its_start_to_its_confirmation(tmp_path: Path, vm
     downloads = [each.report for each in house.told if each.report.event is DOWNLOAD]
     assert [4 * each.done // each.blocks for each in downloads] == [1, 2, 3]
     assert {each.counter for each in downloads} == {2}
+    said = [(each.report.board, each.report.slot, each.report.spare) for each in house.told]
+    profile = board.profile.name
+    assert said == [(profile, 0, 0), *[("", None, None)] * 3, *[(profile, 1, 1)] * 2], "both slots, by the journal"
     starts = {each.report.start for each in house.told}
     assert len(starts) == 2 and [each.report.number for each in house.told] == [1, 2, 3, 4, 1, 2]
     assert all(each.report.free > 0 and each.report.code == 0 for each in house.told)

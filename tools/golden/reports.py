@@ -7,7 +7,13 @@ from dataclasses import asdict, replace
 
 from golden.common import Files, text_of
 from slotbench.formats import identity
-from slotbench.formats.board_report import REPORT_BYTES_MAX, TRACE_CHARS_MAX, BoardReport, ReportEvent
+from slotbench.formats.board_report import (
+    BOARD_CHARS_MAX,
+    REPORT_BYTES_MAX,
+    TRACE_CHARS_MAX,
+    BoardReport,
+    ReportEvent,
+)
 from slotbench.formats.identity import IdentityProof
 
 SECRET = bytes(range(32))
@@ -16,9 +22,19 @@ TRACE = '4 1 10\nTraceback (most recent call last):\n  File "main.py", line 3\nV
 
 
 def reports() -> dict[str, BoardReport]:
-    """Reports as boards write them, by name."""
+    """Reports as boards write them, by name. Those that say nothing of `board` are of an older twoslot."""
     start = BoardReport(start=123456789, number=1, event=ReportEvent.START, free=21344, rssi=-61, reset=4)
+    two_slots = replace(start, board="d1_mini", slot=1, spare=6)
     return {
+        "two_slots": two_slots,
+        "two_slots_error": replace(two_slots, number=3, event=ReportEvent.ERROR, code=12, where=7),
+        "two_slots_confirmed": replace(two_slots, number=5, event=ReportEvent.CONFIRMED),
+        "two_slots_longest": replace(
+            two_slots, start=2**30 - 1, number=2**31 - 1, code=255, where=2**32 - 1, free=65535, rssi=-100,
+            board='"' * BOARD_CHARS_MAX, spare=2**32 - 1, trace="\n" * TRACE_CHARS_MAX),
+        "empty_spare": replace(two_slots, slot=0, spare=0),
+        "no_loader": replace(start, board="esp01s_1m"),
+        "odd_board": replace(two_slots, board='"\\ D1?'),
         "start": start,
         "start_with_error": replace(start, code=84, where=3),
         "traceback": replace(start, trace=TRACE),
@@ -49,6 +65,14 @@ def wrong_reports() -> dict[str, bytes]:
     for name, trace in {"long": "x" * (TRACE_CHARS_MAX + 1), "escape": "\x1b[2J", "number": 7}.items():
         changed[f"trace_{name}"] = _line(usual | {"trace": trace})
     changed["more_than_all_blocks"] = _line(usual | {"done": 3, "blocks": 2})
+    for name, board in {
+        "long": "x" * (BOARD_CHARS_MAX + 1), "escape": "\x1b[2J", "lines": "a\nb", "number": 7,
+    }.items():
+        changed[f"board_{name}"] = _line(usual | {"board": board})
+    for name, slot in {"third": 2, "text": "A", "true": True}.items():
+        changed[f"slot_{name}"] = _line(usual | {"slot": slot})
+    for name, spare in {"below": -1, "large": 1 << 32, "text": "6", "null": None}.items():
+        changed[f"spare_{name}"] = _line(usual | {"spare": spare})
     return changed
 
 
@@ -61,7 +85,9 @@ def report_files() -> Files:
     files: Files = {}
     for name, report in reports().items():
         files[f"reports/{name}.body"] = report.to_payload()
-        files[f"reports/{name}.json"] = text_of(asdict(report))
+        files[f"reports/{name}.json"] = text_of({
+            key: value for key, value in asdict(report).items()
+            if report.board or key not in ("board", "slot", "spare")})
     for name, body in wrong_reports().items():
         files[f"reports/wrong_{name}.body"] = body
         files[f"reports/wrong_{name}.json"] = text_of(None)

@@ -15,13 +15,15 @@ def step(agent):
 
     opened = control.BootControl(flash.Flash(), agent.attempts).open()
     agent.facts = facts(opened)
-    agent.stage = STAGE_REPORT if TELEMETRY in sys.modules else STAGE_DOCUMENTS
-    pushed = agent.pushed is not None
-    if pushed:
-        agent.stage = STAGE_VERIFY
-    if opened.waiting and not pushed:
-        agent.state, agent.stage = STATE_DONE, None
-    elif "twoslot.app0" in os.listdir("/"):
+    agent.stage = STAGE_VERIFY
+    if agent.pushed is None:
+        agent.stage = STAGE_DOCUMENTS
+        if TELEMETRY in sys.modules:
+            agent.stage = STAGE_REPORT
+            agent.facts["spare"] = opened.cell.counters[1 - opened.slot]
+        if opened.waiting:
+            agent.state, agent.stage = STATE_DONE, None
+    if agent.stage and "twoslot.app0" in os.listdir("/"):
         opened = control = None
         drop("boot.control", "boot.journal", "boot.slots", "boot.page", "boot.decision", "flash")
         from twoslot.application import record, decision, port, status

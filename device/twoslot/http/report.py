@@ -8,7 +8,7 @@ import sys
 
 from micropython import const
 
-from twoslot import codes
+from twoslot import codes, drop
 from twoslot.constants import (
     EVENT_DOWNLOAD, EVENT_START, STAGE_DOCUMENTS, TELEMETRY, T_BODY, T_CODE, T_EVENT, T_NEXT, T_NUMBER,
     T_REFUSED, T_START, T_WHERE,
@@ -16,6 +16,7 @@ from twoslot.constants import (
 from twoslot.errors import LinkError
 
 _TRACE = const(240)  # bytes of the file
+_BOARD = const(32)  # characters of the setting
 
 
 def step(agent):
@@ -36,11 +37,17 @@ def step(agent):
 
             resolver.look_up(agent, agent.server)
             return
+        board = None
+        if not state[T_BODY]:
+            from twoslot import settings
+
+            board = settings.load()["board"]
+            drop("settings")
         from twoslot import hmac
         from twoslot.http import response, lines, connection, request, identity
 
-        if not state[T_BODY]:
-            state[T_BODY] = _compose(agent, state)
+        if board is not None:
+            state[T_BODY] = _compose(agent, state, board)
         agent.source = response
         agent.request = request.get(
             agent, agent.server, "report", None, 0, 0, agent.identity, state[T_BODY])
@@ -67,17 +74,20 @@ def _go_on(agent, state):
     agent.stage, state[T_NEXT] = state[T_NEXT] or STAGE_DOCUMENTS, None
 
 
-def _compose(agent, state):
+def _compose(agent, state, board):
     # The next report. What is told here waits no longer.
     event, state[T_EVENT] = state[T_EVENT], 0
     state[T_NUMBER] += 1
     done, blocks = agent.blocks_in_place if event == EVENT_DOWNLOAD else (0, 0)
-    trace = ""
+    more, facts = "", agent.facts
+    if event != EVENT_DOWNLOAD:  # that changes the spare slot
+        more = ',"board":%s' % _quoted(board.encode()[:_BOARD], 63)
+        if facts["size"]:  # without a loader there are no slots
+            more += ',"slot":%d,"spare":%d' % (facts["slot"], facts["spare"])
     if event == EVENT_START:
         try:
             with open("/twoslot.why", "rb") as f:
-                text = bytes([b if 31 < b < 127 or b == 10 else 63 for b in f.read(_TRACE)])
-            trace = ',"trace":%s' % json.dumps(text.decode())
+                more += ',"trace":%s' % _quoted(f.read(_TRACE), 10)
         except OSError:
             pass
     gc.collect()
@@ -87,7 +97,12 @@ def _compose(agent, state):
     ) % (
         state[T_START], state[T_NUMBER], event, state[T_CODE], state[T_WHERE],
         agent.plan["counter"] if agent.plan else 0, done, blocks, gc.mem_free(),
-        network.WLAN(network.STA_IF).status("rssi"), machine.reset_cause(), trace,
+        network.WLAN(network.STA_IF).status("rssi"), machine.reset_cause(), more,
     )  # fmt: skip
     state[T_CODE] = state[T_WHERE] = 0
     return report.encode()
+
+
+def _quoted(raw, line):
+    # A JSON string: printable ASCII, and the byte `line`.
+    return json.dumps(bytes([b if 31 < b < 127 or b == line else 63 for b in raw]).decode())

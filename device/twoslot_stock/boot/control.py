@@ -14,6 +14,7 @@ class Cell:
     """What the record holds of heads and keys, by the names that it has in a journal's cell."""
 
     floor = bad_counter = unproven_counter = rounds = report = report_counter = active = 0
+    counters = 0, 0
     others = b""  # heads of other channels: there is no room for them
     copies = attempts = 0
 

@@ -13,15 +13,16 @@ _STATES = ("trouble", "late", "updating", "well")
 
 @click.command("list")
 @database_option
-@click.option("--search", default="", metavar="WORDS", help="Words in device id, name or place.")
+@click.option("--search", default="", metavar="WORDS", help="Words in device id, name, place or profile.")
 @click.option("--state", type=click.Choice(_STATES), help="Only boards in this state.")
+@click.option("--board", default="", metavar="PROFILE", help="Only boards of this profile.")
 @click.option("--running", type=int, metavar="COUNTER", help="Only boards that run this counter.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Most boards.")
 @click.option("--after", default="", metavar="DEVICE", help="Go on behind this device id.")
 @json_option
 @click.pass_context
 def list_(
-    ctx: click.Context, database: str | None, search: str, state: str | None,
+    ctx: click.Context, database: str | None, search: str, state: str | None, board: str,
     running: int | None, limit: int, after: str, as_json: bool,
 ) -> None:
     """List the boards that proved to the server who they are, and what they run.
@@ -35,13 +36,13 @@ def list_(
             count_boards,
             late_after,
             list_boards,
-            summarize,
         )
         from slotbench.fleet.board_words import ago_words, release_words
+        from slotbench.fleet.summary import summarize
 
         wanted = BoardFilter(
-            search=search, state=BoardHealth(state) if state else None, running=running,
-            after=after, limit=limit)
+            search=search, state=BoardHealth(state) if state else None, board=board,
+            running=running, after=after, limit=limit)
         with opened.reading() as connection:
             late_s = late_after(connection)
             found = list_boards(connection, wanted, now(), late_s)
@@ -50,11 +51,11 @@ def list_(
     if as_json:
         echo_result({"boards": found, "matching": number, "total": summary.total, "states": summary.states})
         return
-    for board in found:
-        named = " ".join(filter(None, (board.device_id, board.name and f"({board.name})", board.place)))
+    for each in found:
+        named = " ".join(filter(None, (each.device_id, each.name and f"({each.name})", each.place)))
         click.echo(
-            f"{board.state:8}  {named}  {release_words(board.running, board.version)}  "
-            f"{ago_words(now() - board.last_seen)}")
+            f"{each.state:8}  {named}  {release_words(each.running, each.version)}  "
+            f"{ago_words(now() - each.last_seen)}")
     if not summary.total:
         click.echo("No board has proved who it is. Give each a secret, then serve with it:")
         click.echo("  slotbench deploy --identities boards.json")

@@ -1,4 +1,4 @@
-"""Questions about boards: lists, one board, the numbers of the whole fleet. Each takes a few queries.
+"""Questions about boards: lists, and one board. Each takes a few queries.
 
 How many does not depend on how many boards there are (tests/host/test_fleet_scale.py counts them).
 """
@@ -17,9 +17,9 @@ from slotbench.formats.journal import Report
 from slotbench.formats.release import is_development
 
 __all__ = [
-    "BoardEntry", "BoardFilter", "BoardHealth", "BoardView", "FleetSummary", "LATE_S", "RunningCount",
-    "TROUBLE", "count_boards", "find_board", "late_after", "list_boards", "list_entries", "summarize",
-    "version_words",
+    "BoardEntry", "BoardFilter", "BoardHealth", "BoardView", "LATE_S", "TROUBLE", "count_boards",
+    "find_board", "find_versions", "is_in_state", "late_after", "list_boards", "list_entries",
+    "list_profiles", "version_words",
 ]
 
 LATE_S: Final = 13 * 3600
@@ -48,14 +48,18 @@ class BoardHealth(StrEnum):
 class BoardFilter:
     """Which boards a list has: all that match each field that is not empty, by device id after `after`.
 
-    `seen_since` is in Unix seconds.
+    `gave_up` is the counter of the release that a board's trouble is about, `gave_up_app` that of the
+    program. `seen_since` is in Unix seconds.
     """
 
     search: str = ""
     state: BoardHealth | None = None
     product: str = ""
     channel: str = ""
+    board: str = ""
     running: int | None = None
+    gave_up: int | None = None
+    gave_up_app: int | None = None
     seen_since: int = 0
     after: str = ""
     limit: int = 50
@@ -68,7 +72,8 @@ class BoardView:
     `report` and `app_report` are words of FORMATS, `app_running` is the counter of its program (0: none),
     `target` the counter that it fetched last (0: none), and `progress` how much of it, in percent. From
     `told_at` on it is what the board reported (FORMATS, board report), 0: never; `error_code` is -1 until it
-    reported an error.
+    reported an error. `board` is its profile, empty where it is not known. `slot` is the slot that runs, A or
+    B, and `spare` the counter in the other one, 0: none; empty and None where the board did not tell.
     """
 
     device_id: str
@@ -99,6 +104,10 @@ class BoardView:
     error_where: int
     error_at: int
     trace: str
+    board: str
+    slot: str
+    spare: int | None
+    spare_version: str
 
     @property
     def title(self) -> str:
@@ -118,26 +127,6 @@ class BoardEntry:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningCount:
-    """How many boards of a channel run a counter."""
-
-    product: str
-    channel: str
-    running: int
-    version: str
-    boards: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetSummary:
-    """The numbers of the fleet: boards by state, and by what they run."""
-
-    total: int
-    states: Mapping[BoardHealth, int]
-    running: Sequence[RunningCount]
-
-
 def late_after(connection: Connection) -> int:
     """Seconds of silence after which a board is late: more where a head asks for rarer checks."""
     newest = select(
@@ -155,7 +144,7 @@ def list_boards(connection: Connection, wanted: BoardFilter, now: int, late_s: i
     if wanted.after:
         statement = statement.where(boards.c.device_id > wanted.after)
     rows = connection.execute(statement.order_by(boards.c.device_id).limit(wanted.limit)).mappings().all()
-    versions = _versions(connection, ((row["product"], row["running"]) for row in rows))
+    versions = _row_versions(connection, rows)
     sizes = _sizes(connection, ((row["product"], row["target"]) for row in rows))
     return [_view(row, versions, sizes) for row in rows]
 
@@ -173,7 +162,7 @@ def find_board(connection: Connection, device_id: str, now: int, late_s: int) ->
         select(boards, state.label("state")).where(boards.c.device_id == device_id)).mappings().first()
     if row is None:
         return None
-    versions = _versions(connection, [(row["product"], row["running"])])
+    versions = _row_versions(connection, [row])
     return _view(row, versions, _sizes(connection, [(row["product"], row["target"])]))
 
 
@@ -185,7 +174,7 @@ def list_entries(
     if before is not None:
         statement = statement.where(events.c.id < before)
     rows = connection.execute(statement.order_by(events.c.id.desc()).limit(limit)).mappings().all()
-    versions = _versions(connection, ((product, row["counter"]) for row in rows))
+    versions = find_versions(connection, ((product, row["counter"]) for row in rows))
     return [
         BoardEntry(
             id=row["id"], at=row["at"], kind=row["kind"], counter=row["counter"],
@@ -193,28 +182,14 @@ def list_entries(
         for row in rows]
 
 
-def summarize(connection: Connection, now: int, late_s: int) -> FleetSummary:
-    """The numbers of the whole fleet."""
-    # Indexes find the few boards that are not well.
-    odd = [each for each in BoardHealth if each is not BoardHealth.WELL]
-    total, *counted = connection.execute(select(
-        select(func.count()).select_from(boards).scalar_subquery(),
-        *(select(func.count()).select_from(boards).where(_is_in(each, now, late_s)).scalar_subquery()
-          for each in odd))).one()
-    states = dict(zip(odd, counted, strict=True))
-    states[BoardHealth.WELL] = total - sum(counted)
-    columns = boards.c.product, boards.c.channel, boards.c.running
-    rows = connection.execute(  # the index boards_channel answers this by itself
-        select(*columns, func.count()).group_by(*columns)
-        .order_by(boards.c.product, boards.c.channel, boards.c.running)).all()
-    versions = _versions(connection, ((row[0], row[2]) for row in rows))
-    return FleetSummary(
-        total=sum(states.values()), states=states,
-        running=[
-            RunningCount(
-                product=product, channel=channel, running=running, boards=number,
-                version=version_words(versions, product, running))
-            for product, channel, running, number in rows])
+def list_profiles(connection: Connection, most: int = 20) -> list[str]:
+    """The profiles that boards have, in their order. One query, that looks at one board of each."""
+    smallest = select(func.min(boards.c.board).label("board")).where(boards.c.board > "").cte(
+        "profiles", recursive=True)
+    following = select(func.min(boards.c.board)).where(boards.c.board > smallest.c.board).scalar_subquery()
+    every = smallest.union_all(select(following).where(smallest.c.board.is_not(None)))
+    return list(connection.execute(
+        select(every.c.board).where(every.c.board.is_not(None)).limit(most)).scalars())
 
 
 def version_words(versions: Mapping[tuple[str, int], str], product: str, counter: int) -> str:
@@ -225,17 +200,24 @@ def version_words(versions: Mapping[tuple[str, int], str], product: str, counter
 def _conditions(wanted: BoardFilter, now: int, late_s: int) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     for word in wanted.search.casefold().split()[:_WORDS_MAX]:
-        found.append(boards.c.searched.contains(word, autoescape=True))
+        found.append(or_(*(
+            column.contains(word, autoescape=True) for column in (boards.c.searched, boards.c.board))))
     if wanted.state is not None:
-        found.append(_is_in(wanted.state, now, late_s))
+        found.append(is_in_state(wanted.state, now, late_s))
     if wanted.product:
         found.append(boards.c.product == wanted.product)
     if wanted.channel:
         found.append(boards.c.channel == wanted.channel)
+    if wanted.board:
+        found.append(boards.c.board == wanted.board)
     if wanted.seen_since:
         found.append(boards.c.last_seen >= wanted.seen_since)
     if wanted.running is not None:
         found.append(boards.c.running == wanted.running)
+    if wanted.gave_up is not None:
+        found += boards.c.report.in_(TROUBLE), boards.c.report_counter == wanted.gave_up
+    if wanted.gave_up_app is not None:
+        found += boards.c.app_report.in_(TROUBLE), boards.c.app_report_counter == wanted.gave_up_app
     return found
 
 
@@ -247,7 +229,7 @@ def _state(now: int, late_s: int) -> ColumnElement[str]:
         (updating, literal(BoardHealth.UPDATING.value)), else_=literal(BoardHealth.WELL.value))
 
 
-def _is_in(state: BoardHealth, now: int, late_s: int) -> ColumnElement[bool]:
+def is_in_state(state: BoardHealth, now: int, late_s: int) -> ColumnElement[bool]:
     """Whether a board is in this state: the same as `_state`, in a form that indexes answer."""
     trouble, late, updating = _signs(now, late_s)
     in_time = boards.c.last_seen + 0 >= now - late_s  # no index: nearly all boards are
@@ -267,9 +249,10 @@ def _signs(now: int, late_s: int) -> tuple[ColumnElement[bool], ...]:
         and_(boards.c.target > boards.c.running, boards.c.target_at >= now - UPDATING_S))
 
 
-def _versions(
+def find_versions(
     connection: Connection, pairs: Iterable[tuple[str, int]],
 ) -> dict[tuple[str, int], str]:
+    """The versions of counters of products, where a release says them."""
     wanted = set(pairs)
     if not wanted:
         return {}
@@ -279,6 +262,11 @@ def _versions(
         .where(releases.c.counter.in_(sorted({counter for _, counter in wanted})))
         .group_by(releases.c.product, releases.c.counter))
     return {(product, counter): version for product, counter, version in rows}
+
+
+def _row_versions(connection: Connection, rows: Sequence[Mapping[Any, Any]]) -> dict[tuple[str, int], str]:
+    counters = ((row["product"], row[slot]) for row in rows for slot in ("running", "spare"))
+    return find_versions(connection, (pair for pair in counters if pair[1] >= 0))
 
 
 def _sizes(connection: Connection, pairs: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
@@ -302,7 +290,11 @@ def _view(
         **{key: row[key] for key in (
             "device_id", "name", "place", "product", "channel", "running", "report_counter", "app_running",
             "app_report_counter", "target", "target_at", "address", "first_seen", "last_seen", "requests",
-            "told_at", "free_heap", "rssi", "reset_cause", "error_code", "error_where", "error_at", "trace")},
+            "told_at", "free_heap", "rssi", "reset_cause", "error_code", "error_where", "error_at", "trace",
+            "board")},
         state=BoardHealth(row["state"]), version=version_words(versions, row["product"], row["running"]),
+        slot="AB"[row["slot"]] if row["slot"] in (0, 1) else "",
+        spare=row["spare"] if row["spare"] >= 0 else None,
+        spare_version=version_words(versions, row["product"], row["spare"]) if row["spare"] > 0 else "",
         report=named.get(row["report"], "unknown"), app_report=named.get(row["app_report"], "unknown"),
         progress=100 if done else min(100, 100 * row["progress"] // size) if size else 0)

@@ -8,12 +8,15 @@ from typing import Any, Final
 
 from slotbench.fleet.schema import searched_text
 from slotbench.formats.board_report import ReportEvent
+from slotbench.formats.journal import Report
 from slotbench.server import ProvenReport, ProvenRequest
 
-__all__ = ["BoardStory", "NO_ERROR"]
+__all__ = ["BoardStory", "NOT_KNOWN", "NO_ERROR"]
 
 NO_ERROR: Final = -1
 """In `error_code` of a board that never told an error."""
+NOT_KNOWN: Final = -1
+"""In `slot` and `spare` of a board that never told them."""
 _BLOCK: Final = 4096
 _DETAIL_MAX: Final = 200
 
@@ -47,7 +50,8 @@ class BoardStory:
         if request.at - row["last_seen"] > self._late_s:
             self._add(request, "returned", request.running, str(request.at - row["last_seen"]))
         if row["running"] != request.running:
-            row["running"] = request.running
+            # What it told of its slots was of another start.
+            row |= {"running": request.running, "slot": NOT_KNOWN, "spare": NOT_KNOWN}
             self._add(request, "runs", request.running)
         if (row["report"], row["report_counter"]) != (request.report, request.report_counter):
             row["report"], row["report_counter"] = request.report, request.report_counter
@@ -62,6 +66,16 @@ class BoardStory:
         row["requests"] += 1
         row["events"] = len(self.entries)
 
+    @property
+    def proven_release(self) -> tuple[str, int] | None:
+        """Product and counter of a release that the board checked, runs and confirmed, where that may tell
+        its profile: it is one of those that the release is for.
+        """
+        row = self.row
+        is_new = not row["board"] or self._before is None or self._before["running"] != row["running"]
+        has_proven = (row["report"], row["report_counter"]) == (Report.CONFIRMED, row["running"])
+        return (row["product"], row["running"]) if is_new and has_proven and row["product"] else None
+
     def follow_report(self, told: ProvenReport) -> None:
         """Take what the board told. Each report counts once; of a board that is not known, none does.
 
@@ -75,6 +89,10 @@ class BoardStory:
         row |= {
             "told_start": report.start, "told_number": report.number, "told_at": told.at,
             "free_heap": report.free, "rssi": report.rssi, "reset_cause": report.reset}
+        if report.board:
+            row["board"] = report.board
+        if report.slot is not None and report.spare is not None:
+            row |= {"slot": report.slot, "spare": report.spare}
         if report.event is ReportEvent.START:
             self._add(told, "start", row["running"], str(report.reset))
         if report.code or report.event is ReportEvent.ERROR:
@@ -85,7 +103,7 @@ class BoardStory:
             self._add(told, "trace", 0, report.trace[-_DETAIL_MAX:])
         if report.event is ReportEvent.DOWNLOAD and report.counter > row["running"]:
             if row["target"] != report.counter:
-                row |= {"target": report.counter, "target_at": told.at, "progress": 0}
+                row |= {"target": report.counter, "target_at": told.at, "progress": 0, "spare": NOT_KNOWN}
                 self._add(told, "download", report.counter)
             row["progress"] = max(row["progress"], _BLOCK * report.done)
         row["last_seen"] = max(row["last_seen"], told.at)
@@ -100,7 +118,7 @@ class BoardStory:
             "target": 0, "target_at": 0, "progress": 0, "address": "", "first_seen": request.at,
             "last_seen": request.at, "told_start": 0, "told_number": 0, "told_at": 0, "free_heap": 0,
             "rssi": 0, "reset_cause": 0, "error_code": NO_ERROR, "error_where": 0, "error_at": 0,
-            "trace": ""}
+            "trace": "", "board": "", "slot": NOT_KNOWN, "spare": NOT_KNOWN}
         self._add(request, "first-seen", request.running)
 
     def _follow_program(self, request: ProvenRequest) -> None:
@@ -117,7 +135,7 @@ class BoardStory:
         if counter is None:
             return
         if self.row["target"] != counter:
-            self.row |= {"target": counter, "target_at": request.at, "progress": 0}
+            self.row |= {"target": counter, "target_at": request.at, "progress": 0, "spare": NOT_KNOWN}
             self._add(request, "download", counter)
         self.row["progress"] = max(self.row["progress"], min(request.first_byte, 1 << 30))
 

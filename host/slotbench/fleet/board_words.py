@@ -114,10 +114,11 @@ def is_trouble(entry: BoardEntry) -> bool:
 
 def view_words(board: BoardView, now: int) -> list[str]:
     """A board as sentences."""
-    runs = f"It runs {release_words(board.running, board.version)}"
+    what = f"is a {board.board}, and " if board.board else ""
+    runs = f"runs {release_words(board.running, board.version)}"
     where = f" of {board.product}/{board.channel}" if board.product else ""
     said = [
-        f"{board.title} {STATE_WORDS[board.state]}.", f"{runs}{where}.",
+        f"{board.title} {STATE_WORDS[board.state]}.", f"It {what}{runs}{where}{_slot_words(board)}.",
         f"It was heard {ago_words(now - board.last_seen)}, from {board.address or 'somewhere'}."]
     if board.report != "nothing":
         known = board.version if board.report_counter == board.running else ""
@@ -136,6 +137,14 @@ def view_words(board: BoardView, now: int) -> list[str]:
         words = error_words(board.error_code, board.error_where)
         said.append(f"Its last error, {ago_words(now - board.error_at)}: {words}.")
     return said
+
+
+def _slot_words(board: BoardView) -> str:
+    """Where a board has its releases; empty where it did not tell."""
+    if not board.slot or board.spare is None:
+        return ""
+    other = f"has {release_words(board.spare, board.spare_version)}" if board.spare else "is empty"
+    return f", in slot {board.slot}; the other slot {other}"
 
 
 def duration_words(seconds: int) -> str:

@@ -22,7 +22,7 @@ from slotbench.private import PRIVATE
 
 __all__ = ["FleetDatabase", "REVISION", "run_migrations"]
 
-REVISION: Final = "m0008"
+REVISION: Final = "m0009"
 """The newest migration. A new database begins with it."""
 _BUSY_S: Final = 5
 _WRITES: Final = "slotbench_writes"

@@ -1,8 +1,13 @@
-"""What boards proved of one release, counted in the database. Indexes answer it: no board is read."""
+"""What boards proved of one release, counted in the database.
+
+SQLite answers each count by a range of an index, and reads no board. PostgreSQL's indexes send it back to the
+rows that changed since the last vacuum, and each check of a board changes its row: there one pass over the
+channel counts all, in half the time.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, func, literal, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, func, literal, not_, or_, select
 
 from slotbench.fleet.board_list import TROUBLE
 from slotbench.fleet.rollout_decision import Evidence
@@ -33,19 +38,27 @@ def gather_evidence(
         or_(column.report_counter != counter, not_(is_bad))]
     overdue, silent = column.last_seen < now - late_s, column.last_seen < now - silence_s
 
-    def count(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
-        here = column.product == product, column.channel == channel
+    here = column.product == product, column.channel == channel
+    in_one_pass = connection.dialect.name == "postgresql"
+
+    def count(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
+        if in_one_pass:
+            return func.count().filter(*conditions) if conditions else func.count()
         return select(func.count()).select_from(boards).where(*here, *conditions).scalar_subquery()
 
     # What a board fetched is known of images alone.
     nothing = literal(0), literal(0)
     fetching_now, fetching_quiet = nothing if of_program else (count(*fetches), count(*fetches, silent))
-    known, running, proven, failed, failed_running, fetching, quiet = map(int, connection.execute(select(
+    statement = select(
         count(), count(runs), count(runs, about), count(about, is_bad), count(about, is_bad, runs),
         fetching_now,
         count(runs, about, not_(is_bad), overdue) + fetching_quiet
         + count(runs, report_counter < counter, silent)
-        + count(runs, report_counter > counter, silent))).one())
+        + count(runs, report_counter > counter, silent))
+    if in_one_pass:
+        statement = statement.select_from(boards).where(*here)
+    known, running, proven, failed, failed_running, fetching, quiet = map(
+        int, connection.execute(statement).one())
     return Evidence(
         known=known, begun=running + failed - failed_running + fetching,
         confirmed=proven - failed_running, failed=failed, silent=quiet)
@@ -60,13 +73,17 @@ def count_included(
     Only boards that were heard since then count, and none that runs a higher counter. None if there is no
     such board in the whole channel: then nobody would notice a failure. One query.
     """
-    # All ids in one text: a row for each takes three times as long.
     running = boards.c.app_running if of_program else boards.c.running
+    heard = (
+        boards.c.product == product, boards.c.channel == channel, boards.c.last_seen >= heard_since,
+        running <= counter)
+    if percent == 100:
+        return connection.execute(
+            select(func.count()).select_from(boards).where(*heard)).scalar_one() or None
+    # All ids in one text: a row for each takes three times as long.
     together = func.string_agg if connection.dialect.name == "postgresql" else func.group_concat
     found = connection.execute(
-        select(together(boards.c.device_id, _LINE))
-        .where(boards.c.product == product, boards.c.channel == channel)
-        .where(boards.c.last_seen >= heard_since, running <= counter)).scalar_one()
+        select(together(boards.c.device_id, _LINE)).where(*heard)).scalar_one()
     if not found:
         return None
     return sum(place < percent for place in rollout_places(release, found.split(_LINE), app))

@@ -6,6 +6,7 @@ dropped and counted; nothing is lost for good, because the next request of a boa
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -20,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from slotbench.errors import BenchError
 from slotbench.fleet.board_story import BoardStory
 from slotbench.fleet.database import FleetDatabase
-from slotbench.fleet.schema import audit, boards, events, heads, images
+from slotbench.fleet.schema import audit, boards, events, heads, images, releases
 from slotbench.server import ProvenReport, ProvenRequest
 
 __all__ = ["BoardRecorder", "EVENTS_MAX", "HISTORY_S", "QUEUE_MAX"]
@@ -171,9 +172,11 @@ def _write(connection: Connection, batch: Sequence[Observed], late_s: int) -> No
             story.follow_report(request)
         else:
             story.follow(request, counters)
-    rows = [story.row for story in stories.values() if "device_id" in story.row]
-    if not rows:
+    told = [story for story in stories.values() if "device_id" in story.row]
+    if not told:
         return
+    _fill_profiles(connection, told)
+    rows = [story.row for story in told]
     statement = upsert(connection, boards)
     new = statement.excluded
     changed = {
@@ -208,6 +211,24 @@ def _image_counters(connection: Connection, batch: Sequence[Observed]) -> dict[s
         select(images.c.sha256, func.max(images.c.counter)).where(images.c.sha256.in_(sorted(wanted)))
         .group_by(images.c.sha256))
     return {f"images/{sha256}.bin": counter for sha256, counter in rows}
+
+
+def _fill_profiles(connection: Connection, stories: Iterable[BoardStory]) -> None:
+    """Write down the profiles of boards that run a release which is for one profile only."""
+    wanted = {found for story in stories if (found := story.proven_release)}
+    if not wanted:
+        return
+    rows = connection.execute(
+        select(releases.c.product, releases.c.counter, releases.c.boards)
+        .where(releases.c.product.in_(sorted({product for product, _ in wanted})))
+        .where(releases.c.counter.in_(sorted({counter for _, counter in wanted}))))
+    profiles: dict[tuple[str, int], set[str]] = {}
+    for product, counter, listed in rows:  # a counter may have been built twice
+        profiles.setdefault((product, counter), set()).update(json.loads(listed))
+    for story in stories:
+        known = profiles.get(story.proven_release or ("", 0), ())
+        if len(known) == 1:
+            story.row["board"] = min(known)
 
 
 def _shorten_histories(connection: Connection, stories: Mapping[str, BoardStory]) -> None:

@@ -52,6 +52,9 @@ boards = Table(
     Column("error_where", BigInteger, nullable=False, server_default="0"),
     Column("error_at", BigInteger, nullable=False, server_default="0"),
     Column("trace", String(240), nullable=False, server_default=""),
+    Column("board", _NAME, nullable=False, server_default=""),
+    Column("slot", Integer, nullable=False, server_default="-1"),
+    Column("spare", BigInteger, nullable=False, server_default="-1"),
     Index(
         "boards_channel", "product", "channel", "running", "report_counter", "last_seen", "report",
         "device_id"),
@@ -62,11 +65,14 @@ boards = Table(
         "boards_program", "product", "channel", "app_running", "app_report_counter", "last_seen",
         "app_report", "device_id"),
     Index("boards_target_at", "target_at"),
+    Index("boards_board", "board"),
 )
 """One row for each board. `searched` is id, name and place in small letters (`searched_text`), `target` the
 counter whose image it fetched last, and `progress` how many bytes of it; `app_...` are of its program. The
 columns from `told_start` on are what it reported (FORMATS, board report), the last time at `told_at`, 0:
-never. What rollouts count is in the indexes, so that no board is read for it.
+never. `board` is its profile, "" where that is not known; `slot` and `spare` are the slot that runs, and
+the counter in the other one, -1: not known. What rollouts count is in the indexes, so that no board is read
+for it.
 """
 _IS_AHEAD: Final = boards.c.target > boards.c.running
 Index(

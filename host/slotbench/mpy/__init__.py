@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from slotbench import data_path
@@ -36,6 +36,9 @@ PACKAGE = "twoslot"
 
 CACHE = "SLOTBENCH_CACHE"
 """Name in the environment: a folder in which compiled packages are kept from one run to the next."""
+
+
+_Modules = tuple[tuple[str, bytes], ...]
 
 
 def sources(*, has_loader: bool = True) -> dict[str, bytes]:
@@ -62,8 +65,8 @@ def built(modules: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 @functools.cache
-def _built(modules: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
-    return _encoded(bundle(inline({name: content.decode() for name, content in modules})))
+def _built(modules: _Modules) -> _Modules:
+    return _kept("built", modules, lambda: _encoded(bundle(inline(_texts(modules)))))
 
 
 def inlined(modules: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -72,11 +75,15 @@ def inlined(modules: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 @functools.cache
-def _inlined(modules: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
-    return _encoded(inline({name: content.decode() for name, content in modules}))
+def _inlined(modules: _Modules) -> _Modules:
+    return _kept("inlined", modules, lambda: _encoded(inline(_texts(modules))))
 
 
-def _encoded(modules: Mapping[str, str]) -> tuple[tuple[str, bytes], ...]:
+def _texts(modules: _Modules) -> dict[str, str]:
+    return {name: content.decode() for name, content in modules}
+
+
+def _encoded(modules: Mapping[str, str]) -> _Modules:
     return tuple((name, text.encode()) for name, text in modules.items())
 
 
@@ -91,24 +98,29 @@ def compile_package(modules: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 @functools.cache
-def _compiled(modules: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
+def _compiled(modules: _Modules) -> _Modules:
+    compiler = Path(_compiler()).read_bytes() if os.environ.get(CACHE) else b""
+    return _kept("compiled", (("", compiler), *modules), lambda: _compile(modules))
+
+
+def _kept(what: str, modules: _Modules, make: Callable[[], _Modules]) -> _Modules:
+    """What `make` returns; where there is a folder for it, only once for these modules and this code."""
     if not os.environ.get(CACHE):
-        return _compile(modules)
+        return make()
     own = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    digest = hashlib.sha256(repr((own, modules, Path(_compiler()).read_bytes())).encode()).hexdigest()
-    kept = Path(os.environ[CACHE]) / "mpy" / digest
+    digest = hashlib.sha256(repr((own, modules)).encode()).hexdigest()
+    kept = Path(os.environ[CACHE]) / "mpy" / f"{what}-{digest}"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps([(name, data.hex()) for name, data in _compile(modules)])
+        text = json.dumps([(name, data.hex()) for name, data in make()])
         with tempfile.NamedTemporaryFile("w", dir=kept.parent, delete=False) as file:
             file.write(text)
         os.replace(file.name, kept)
     return tuple((name, bytes.fromhex(data)) for name, data in json.loads(kept.read_text()))
 
 
-def _compile(modules: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
-    texts = {name: content.decode() for name, content in _built(modules)}
-    small, _ = shrink(share_privates(share_parameters(texts)))
+def _compile(modules: _Modules) -> _Modules:
+    small, _ = shrink(share_privates(share_parameters(_texts(_built(modules)))))
     # One file name for all of them: each would stay on the heap for ever.
     return tuple((name, compile_mpy(PACKAGE, text.encode(), 3)) for name, text in small.items())
 

@@ -27,6 +27,9 @@ __all__ = [
 ]
 
 _STEP: Final = 128
+_UPDATE_PEAK: Final = 23_104
+_PUSH_PEAK: Final = 31_232
+"""Where the search for the peaks begins, in bytes. What it finds does not depend on them."""
 LARGE: Final = 4 * HEAP_BYTES
 """A heap for counts that do not depend on its size."""
 
@@ -164,7 +167,7 @@ def measure_shares(folder: Path, *, seed: int = 0) -> HeapShares:
     testbed = new_testbed(folder, seed)
     bare, total = bare_heap(HEAP_BYTES)
     boot, held = _resting(testbed)
-    enough = smallest_heap(lambda heap: updates(testbed, heap=heap))
+    enough = smallest_heap(lambda heap: updates(testbed, heap=heap), _UPDATE_PEAK)
     return HeapShares(boot - bare, held - bare, total - bare_heap(enough)[1])
 
 
@@ -174,7 +177,7 @@ def measure_heap(folder: Path, *, seed: int = 0) -> HeapFigures:
     bare, total = bare_heap(HEAP_BYTES)
     boot, idle = _resting(testbed)
     taken, counted = blocks(testbed.board(vm=partial(MicroPythonVM, heap=LARGE), edit=without_main))
-    enough = smallest_heap(lambda heap: updates(testbed, heap=heap))
+    enough = smallest_heap(lambda heap: updates(testbed, heap=heap), _UPDATE_PEAK)
     return HeapFigures(
         heap_bytes=total, bare_bytes=bare, boot_bytes=boot - bare, idle_bytes=idle - bare,
         update_peak_bytes=bare_heap(enough)[1] - bare,
@@ -217,7 +220,7 @@ def _push_peak(folder: Path, seed: int) -> int:
         desk.testbed.vm = partial(MicroPythonVM, heap=heap)
         return fits(desk)
 
-    return bare_heap(smallest_heap(enough))[1]
+    return bare_heap(smallest_heap(enough, _PUSH_PEAK))[1]
 
 
 def module_sizes() -> dict[str, int]:
@@ -225,10 +228,12 @@ def module_sizes() -> dict[str, int]:
     return {name: len(mpy) for name, mpy in compile_package(sources()).items()}
 
 
-def smallest_heap(enough: Callable[[int], bool]) -> int:
-    """The smallest sufficient heap, to 128 bytes."""
-    low, high = 0, LARGE
-    if not enough(high):
+def smallest_heap(enough: Callable[[int], bool], peak: int = 0) -> int:
+    """The smallest sufficient heap, to 128 bytes. It is sought first where `peak` bytes beside a bare board
+    are all that it has: a good guess saves most of the runs.
+    """
+    low, high = _bracket(enough, _heap_of(peak)) if peak else (0, LARGE)
+    if high == LARGE and not enough(high):
         raise BenchViolation(f"a heap of {high} bytes is not enough")
     while high - low > _STEP:
         middle = (low + high) // 2 // _STEP * _STEP
@@ -237,6 +242,25 @@ def smallest_heap(enough: Callable[[int], bool]) -> int:
         else:
             low = middle
     return high
+
+
+def _bracket(enough: Callable[[int], bool], guess: int) -> tuple[int, int]:
+    """A heap that is not enough, or 0, and one above it that is, or LARGE: near the guess."""
+    step = _STEP
+    is_enough = enough(guess)
+    while True:
+        other = guess - step if is_enough else guess + step
+        if not 0 < other < LARGE:
+            return (0, guess) if is_enough else (guess, LARGE)
+        if enough(other) != is_enough:
+            return min(guess, other), max(guess, other)
+        guess, step = other, 2 * step
+
+
+def _heap_of(peak: int) -> int:
+    """About the heap that has `peak` bytes beside what a bare board uses: a part of it counts blocks."""
+    bare, total = bare_heap(HEAP_BYTES)
+    return (peak + bare) * HEAP_BYTES // total // _STEP * _STEP
 
 
 def bare_heap(heap: int) -> tuple[int, int]:

@@ -45,7 +45,9 @@ def app(
     publish_release(
         site, make_release(7), ring.document, [firmware], ring.load("online"), NOW, rollout=Rollout(percent=10))
     SiteMirror(database, site.root, lambda: NOW).sync()
-    fill(database, 5, report=lambda n: 2 if n == 3 else 1, running=lambda n: 7 if n == 1 else 5)
+    fill(
+        database, 5, report=lambda n: 2 if n == 3 else 1, running=lambda n: 7 if n == 1 else 5,
+        board=lambda n: "d1_mini" if n < 2 else "", slot=0, spare=4)
     recorder.observe(proven("lamp-000003", report=2, report_counter=7, running=1 << 31))
     recorder.flush()
     head = read_channel_head(site, PRODUCT, "stable")
@@ -87,6 +89,7 @@ def test_prometheus_gets_its_numbers(app: Flask, authorized: dict[str, str], rec
         for family in text_string_to_metric_families(answer.text) for sample in family.samples}
     assert found["twoslot_boards", "well"] == 4 and found["twoslot_boards", "trouble"] == 1
     assert found["twoslot_boards_running", "7", PRODUCT, "stable"] == 1
+    assert found["twoslot_boards_profile", "d1_mini"] == 2 and found["twoslot_boards_profile", ""] == 3
     assert found["twoslot_head_percent", PRODUCT, "stable"] == 10
     assert found["twoslot_head_expires_timestamp_seconds", PRODUCT, "stable"] == NOW + 30 * 86400
     assert found["twoslot_rollouts", "running"] == 1 and found["twoslot_signing_process",] == 0

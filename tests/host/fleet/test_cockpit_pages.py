@@ -17,7 +17,6 @@ from slotbench.errors import BenchError
 from slotbench.fleet.audit_log import list_audit
 from slotbench.fleet.cockpit import app as cockpit_app
 from slotbench.fleet.cockpit.pictures import channel_bars
-from slotbench.fleet.board_list import RunningCount
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.leases import LEASE_S
@@ -25,6 +24,7 @@ from slotbench.fleet.offer_asks import list_asks
 from slotbench.fleet.rollout_runner import RolloutRunner, read_channel_head
 from slotbench.fleet.schema import asks, boards, events, heads, releases, rollouts
 from slotbench.fleet.site_mirror import SiteMirror
+from slotbench.fleet.summary import RunningCount
 from slotbench.formats.head import Head
 from slotbench.release.publish import Rollout, publish_release
 from slotbench.release.signer import ExternalSigner
@@ -100,8 +100,11 @@ def test_a_head_that_expires_is_warned_about(
     for left, said in ((6 * 86400, "expires in 6 days"), (-1, "has expired")):
         clock[0] = head.expires - left
         browser.log_in(browser.token)
-        page = browser.get("/").text
-        assert said in page and "slotbench release publish --refresh" in page
+        for path in ("/", "/boards", "/audit", "/rollouts"):
+            page = browser.get(path).text
+            assert said in page and "slotbench release publish --refresh" in page, path
+    browser.post("/logout")
+    assert "expire" not in browser.get("/login").text, "who is not logged in is told nothing"
 
 
 def test_boards_are_searched_filtered_and_paged(browser: Browser, published: str, database: FleetDatabase) -> None:
@@ -117,6 +120,16 @@ def test_boards_are_searched_filtered_and_paged(browser: Browser, published: str
     assert browser.get("/boards?state=trouble").text.count('<tr class="row">') == 1
     assert browser.get("/boards?running=7").text.count('<tr class="row">') == 1
     assert "No board is like that" in browser.get("/boards?search=100%25").text
+    assert "every profile" not in first
+    with database.writing() as connection:
+        connection.execute(update(boards).where(boards.c.device_id < "lamp-000007").values(board="d1_mini"))
+        connection.execute(update(boards).where(boards.c.device_id > "more-050").values(board="nodemcu"))
+    for asked, number in {"board=d1_mini": 7, "search=D1_mini": 7, "board=d1_mini&state=trouble": 1, "board=d1": 0}.items():
+        page = browser.get(f"/boards?{asked}").text
+        assert page.count('<tr class="row">') == number, asked
+    page = browser.get("/boards?board=nodemcu&search=more").text
+    assert 'href="/boards?search=more&amp;board=d1_mini"' in page and 'href="/boards?search=more"' in page
+    assert '<input type="hidden" name="board" value="nodemcu">' in page
     for odd in ("state=none", "running=x", "running=99999999999999999999", "after=%00", "search=%27%22%25_"):
         assert browser.get(f"/boards?{odd}").status_code == 200
     for odd in ("/board?id=%00", "/board?id=lamp-000003%00x", "/release?digest=%00", "/rollout/99999999999999999999"):
@@ -360,7 +373,7 @@ def test_a_page_takes_as_many_queries_for_few_boards_as_for_many(
     queries: Callable[[], AbstractContextManager[Queries]],
 ) -> None:
     begin(browser, published)
-    most = {"/": 20, "/live": 2, "/boards": 6, "/rollouts": 5}
+    most = {"/": 20, "/live": 2, "/boards": 7, "/rollouts": 6, "/rollout/1": 9}
     for page, limit in most.items():
         counted = []
         for _ in range(2):
@@ -382,6 +395,32 @@ def test_the_browser_hears_of_a_change(browser: Browser, recorder: BoardRecorder
     recorder.observe(proven())
     recorder.flush()
     assert event() != before
+
+
+def test_what_happened_to_many_is_told_once(browser: Browser, recorder: BoardRecorder) -> None:
+    for number in range(20):
+        recorder.observe(proven(f"lamp-{number}"))
+    recorder.flush()
+    recorder.observe(proven("lamp-3", running=6))
+    recorder.flush()
+    page = re.sub(r"\s*<[^>]+>\s*", " ", browser.get("/").text)
+    assert "lamp-3 runs counter 6" in page
+    assert "lamp-19 proved for the first time who it is, with counter 5 , and 19 more" in page
+
+
+@pytest.mark.usefixtures("runner")
+def test_a_rollout_shows_who_gave_it_up(browser: Browser, published: str, recorder: BoardRecorder) -> None:
+    begin(browser, published)
+    for number in range(6, 18):
+        recorder.observe(proven(f"lamp-0000{number:02}", report=2, report_counter=7))
+    recorder.observe(proven("lamp-000018", report=2, report_counter=6))
+    recorder.flush()
+    page = browser.get("/rollout/1").text
+    assert page.count('<li><a class="title" href="/board?id=lamp-') == 8 and "All 12</a>" in page
+    assert "lamp-000018" not in page and "10 % is the first step" in page
+    boards = browser.get(re.findall(r'href="(/boards[^"]+)">All 12', page)[0].replace("&amp;", "&")).text
+    assert boards.count('<tr class="row">') == 12 and "gave counter 7 up" in boards
+    assert 'href="/boards?product=sensor&amp;channel=stable" aria-current' in boards, "the filter is taken away"
 
 
 def test_many_versions_share_a_bar() -> None:

@@ -25,7 +25,7 @@ from slotbench.fleet.board_list import (
     late_after,
     list_boards,
     list_entries,
-    summarize,
+    list_profiles,
 )
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.evidence import count_included, gather_evidence
@@ -35,6 +35,8 @@ from slotbench.fleet.rollout_plan import RolloutPlan
 from slotbench.fleet.rollout_runner import RolloutRunner, read_channel_head
 from slotbench.fleet.rollout_store import begin_rollout
 from slotbench.fleet.schema import boards
+from slotbench.fleet.summary import summarize
+from slotbench.formats.head import rollout_places
 from slotbench.release.publish import Rollout, publish_release
 from slotbench.release.store import Store
 from support.commands import MakeRelease
@@ -53,6 +55,7 @@ QUESTIONS: dict[str, tuple[int, Callable[[Connection], object]]] = {
     "how many match": (1, lambda connection: count_boards(
         connection, BoardFilter(search="attic", state=BoardHealth.WELL), NOW, LATE_S)),
     "the whole fleet": (3, lambda connection: summarize(connection, NOW, LATE_S)),
+    "the profiles": (1, list_profiles),
     "one board": (3, lambda connection: find_board(connection, "lamp-000007", NOW, LATE_S)),
     "its history": (2, lambda connection: list_entries(connection, "lamp-000007", "sensor")),
     "when a board is late": (1, late_after),
@@ -161,6 +164,23 @@ def test_evidence_is_what_counting_one_by_one_gives(database: FleetDatabase, of_
         }.items():
             expected[name] += is_so
     assert found == Evidence(**expected) and 0 < found.silent < found.begun
+
+
+def test_the_boards_of_a_step_are_what_counting_one_by_one_gives(database: FleetDatabase) -> None:
+    fill(database, 300, running=lambda n: 5 + n % 4, last_seen=lambda n: NOW - n, channel=lambda n: (
+        "beta" if n % 7 == 0 else "stable"))
+    heard = [n for n in range(300) if n % 7 and 5 + n % 4 <= 7 and n <= 200]
+    places = list(rollout_places("a" * 64, [f"lamp-{n:06}" for n in heard]))
+    with database.reading() as connection:
+        for percent in (0, 1, 50, 99, 100):
+            found = count_included(
+                connection, PRODUCT, "stable", release="a" * 64, app="", counter=7, percent=percent,
+                heard_since=NOW - 200)
+            assert found == sum(place < percent for place in places)
+        for percent in (50, 100):
+            assert count_included(
+                connection, PRODUCT, "stable", release="a" * 64, app="", counter=7, percent=percent,
+                heard_since=NOW + 1) is None
 
 
 def test_how_long_it_takes(

@@ -49,7 +49,9 @@ def test_an_empty_fleet_tells_what_to_type(slotbench: RunCommand, url: str) -> N
 
 
 def test_boards_are_listed_searched_and_filtered(slotbench: RunCommand, url: str, database: FleetDatabase) -> None:
-    fill(database, 6, report=lambda n: 2 if n == 3 else 1, last_seen=lambda n: NOW - 20 * 3600 * (n == 4))
+    fill(
+        database, 6, report=lambda n: 2 if n == 3 else 1, last_seen=lambda n: NOW - 20 * 3600 * (n == 4),
+        board=lambda n: "d1_mini" if n == 2 else "")
     ran = slotbench("fleet", "list", "--database", url, "--limit", 2)
     assert ran.out.splitlines() == [
         "well      lamp-000000 (Lamp 0) attic  counter 5  just now",
@@ -59,6 +61,7 @@ def test_boards_are_listed_searched_and_filtered(slotbench: RunCommand, url: str
     for arguments, found in {
         ("--state", "trouble"): [3], ("--state", "late"): [4], ("--search", "KITCHEN lamp"): [1, 3, 5],
         ("--search", "100%"): [], ("--running", 6): [], ("--after", "lamp-000003"): [4, 5],
+        ("--board", "d1_mini"): [2], ("--search", "d1"): [2],
     }.items():
         said = json.loads(slotbench("fleet", "list", "--database", url, "--json", *arguments).out)["result"]
         assert [board["device_id"] for board in said["boards"]] == [f"lamp-{n:06}" for n in found], arguments
@@ -135,7 +138,9 @@ def test_a_rollout_is_started_paused_resumed_aborted(
     assert rollout("pause") == f"{what} paused at 10 %"
     assert rollout("resume") == f"{what} running at 10 %"
     ran = slotbench("fleet", "rollout", "list", "--database", url)
-    assert ran.out == f"{what} running at 10 %; of 40 boards 0 began, 0 confirmed, 0 failed, 0 silent\n"
+    assert ran.out.splitlines() == [
+        f"{what} running at 10 %; of 40 boards 0 began, 0 confirmed, 0 failed, 0 silent",
+        "  100 % follows in 2 hours at the earliest, once 80 % of this step's boards confirmed it"]
     said = json.loads(rollout("abort", "--json"))["result"]
     assert said["rollout"]["state"] == "aborted" and said["signed_here"]
     ran = slotbench("fleet", "rollout", "pause", *offered, "--database", url)

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy import func, select
 
-from slotbench.fleet.board_list import LATE_S, BoardHealth, summarize
+from slotbench.fleet.board_list import LATE_S, BoardHealth
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import QUEUE_MAX, BoardRecorder
 from slotbench.fleet.schema import boards, events
+from slotbench.fleet.summary import summarize
 from support.device.board import DeviceBoard
 from support.fleet import proven
 from support.samples import NOW

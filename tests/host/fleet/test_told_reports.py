@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from slotbench.fleet.board_list import BoardHealth, BoardView, find_board, list_
 from slotbench.fleet.board_words import entry_words, view_words
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
-from slotbench.fleet.schema import images
+from slotbench.fleet.schema import images, releases
 from slotbench.formats.board_report import BoardReport, ReportEvent
 from slotbench.server import ProvenReport
 from support.cockpit import Browser
@@ -106,6 +107,43 @@ def test_a_traceback_is_told_once_for_each(life: ReportingLife) -> None:
     assert life.view.trace == trace
 
 
+def test_profile_slot_and_both_releases_are_kept(life: ReportingLife, recorder: BoardRecorder) -> None:
+    life.tell(REPORT)
+    assert (life.view.board, life.view.slot, life.view.spare) == ("", "", None), "an older board says nothing of it"
+    told = replace(REPORT, start=8, board="d1_mini", slot=1, spare=4)
+    life.tell(told)
+    assert (life.view.board, life.view.slot, life.view.spare) == ("d1_mini", "B", 4)
+    assert view_words(life.view, NOW)[1] == (
+        "It is a d1_mini, and runs counter 5 of sensor/stable, in slot B; the other slot has counter 4.")
+    life.tell(replace(told, start=9, slot=0, spare=0))
+    assert "in slot A; the other slot is empty." in view_words(life.view, NOW)[1]
+    life.tell(replace(told, start=10), replace(REPORT, start=10, number=2, event=ReportEvent.DOWNLOAD, counter=7))
+    assert (life.view.slot, life.view.spare) == ("B", None), "an update changes the other slot"
+    life.tell(replace(told, start=11, spare=7))
+    recorder.observe(proven(running=7, report_counter=7))
+    recorder.flush()
+    assert (life.view.board, life.view.slot, life.view.spare) == ("d1_mini", "", None), "told of another start"
+
+
+@pytest.mark.parametrize(("listed", "proof", "expected"), [
+    (["d1_mini"], {}, "d1_mini"), (["d1_mini", "nodemcu"], {}, ""), (["d1_mini"], {"report": 0}, ""),
+    (["d1_mini"], {"report_counter": 4}, ""), (["d1_mini"], {"running": 6, "report_counter": 6}, ""),
+    (["d1_mini"], {"name": "blocks/00.blocks"}, ""),
+])
+def test_a_release_for_one_profile_tells_it_of_boards_that_confirmed_it(
+    database: FleetDatabase, recorder: BoardRecorder, listed: list[str], proof: dict[str, object], expected: str,
+) -> None:
+    with database.writing() as connection:
+        connection.execute(insert(releases).values(
+            digest="ab" * 32, product=PRODUCT, counter=5, version="1.0.0", channels="[]", boards=json.dumps(listed),
+            notes="", preflight="", floor=0, created=NOW, bytes=1))
+    recorder.observe(proven(**proof))
+    recorder.flush()
+    with database.reading() as connection:
+        found = find_board(connection, "lamp-7", NOW, 3600)
+    assert found is not None and found.board == expected
+
+
 def test_of_a_board_that_is_not_known_nothing_is_kept(life: ReportingLife, database: FleetDatabase) -> None:
     life.tell(REPORT, device_id="lamp-9")
     with database.reading() as connection:
@@ -114,7 +152,11 @@ def test_of_a_board_that_is_not_known_nothing_is_kept(life: ReportingLife, datab
 
 
 def test_what_a_board_says_is_text_on_its_page(life: ReportingLife, browser: Browser) -> None:
-    life.tell(replace(REPORT, trace='"><script>alert(1)</script>{{7*7}}\n'))
+    life.tell(replace(
+        REPORT, trace='"><script>alert(1)</script>{{7*7}}\n', board='"><script>alert(2)</script>', slot=0, spare=0))
+    for page in ("/board?id=lamp-7", "/boards", "/boards?search=alert", "/boards?board=%22%3E%3Cscript%3E"):
+        found = browser.get(page)
+        assert found.status_code == 200 and "<script>alert" not in found.text
     found = browser.get("/board?id=lamp-7")
-    assert found.status_code == 200
-    assert "<script>alert" not in found.text and "&lt;script&gt;alert(1)" in found.text and "{{7*7}}" in found.text
+    assert "&lt;script&gt;alert(1)" in found.text and "&lt;script&gt;alert(2)" in found.text
+    assert "{{7*7}}" in found.text

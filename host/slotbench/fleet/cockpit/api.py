@@ -13,13 +13,13 @@ from slotbench.fleet.board_list import (
     late_after,
     list_boards,
     list_entries,
-    summarize,
 )
 from slotbench.fleet.cockpit.asked import asked_number, asked_text
 from slotbench.fleet.cockpit.board_pages import asked_filter
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.offers import list_releases_of, newest_heads
 from slotbench.fleet.rollout_store import list_rollouts
+from slotbench.fleet.summary import summarize
 
 __all__ = ["add_api"]
 

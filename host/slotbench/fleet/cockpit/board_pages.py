@@ -20,6 +20,7 @@ from slotbench.fleet.board_list import (
     late_after,
     list_boards,
     list_entries,
+    list_profiles,
 )
 from slotbench.fleet.board_words import view_words
 from slotbench.fleet.cockpit.asked import asked_number, asked_text, require_signer
@@ -32,6 +33,7 @@ from slotbench.fleet.offers import newest_heads, signing_process
 __all__ = ["add_board_pages", "asked_filter"]
 
 _PAGE = 50
+_FILTER = ("search", "state", "product", "channel", "board", "running", "gave_up", "gave_up_app")
 _HISTORY = 60
 
 
@@ -41,8 +43,9 @@ def asked_filter(limit: int = _PAGE) -> BoardFilter:
     return BoardFilter(
         search=asked_text("search", 100), after=asked_text("after", 64), limit=limit,
         state=BoardHealth(state) if state in set(BoardHealth) else None,
-        product=asked_text("product", 32), channel=asked_text("channel", 32),
-        running=asked_number("running"))
+        product=asked_text("product", 32), channel=asked_text("channel", 32), board=asked_text("board", 32),
+        running=asked_number("running"), gave_up=asked_number("gave_up"),
+        gave_up_app=asked_number("gave_up_app"))
 
 
 def add_board_pages(app: Flask, database: FleetDatabase, now: Callable[[], int]) -> None:
@@ -56,8 +59,12 @@ def add_board_pages(app: Flask, database: FleetDatabase, now: Callable[[], int])
             late_s = late_after(connection)
             found = list_boards(connection, wanted, now(), late_s)
             number = count_boards(connection, wanted, now(), late_s)
+            profiles = list_profiles(connection)
         return render_template(
-            "boards.html", boards=found, number=number, wanted=wanted, is_full=len(found) == _PAGE)
+            "boards.html", boards=found, number=number, wanted=wanted, is_full=len(found) == _PAGE,
+            profiles=profiles, query={
+                name: getattr(wanted, name) or None
+                for name in _FILTER})
 
     @app.get("/board")
     def board() -> str:

@@ -11,11 +11,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from slotbench.fleet.board_list import late_after, summarize
+from slotbench.fleet.board_list import late_after
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.offers import newest_heads, signing_process
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.rollout_store import open_rollouts
+from slotbench.fleet.summary import count_profiles, summarize
 
 __all__ = ["add_metrics"]
 
@@ -37,6 +38,7 @@ class FleetCollector(Collector):
         now = self._now()
         with self._database.reading() as connection:
             summary = summarize(connection, now, late_after(connection))
+            counted = count_profiles(connection)
             heads = newest_heads(connection)
             rollouts = open_rollouts(connection)
             signer = signing_process(connection, now)
@@ -48,6 +50,11 @@ class FleetCollector(Collector):
             labels=["product", "channel", "counter"])
         for each in sorted(summary.running, key=lambda count: -count.boards)[:_VERSIONS_MAX]:
             running.add_metric([each.product, each.channel, str(each.running)], each.boards)
+        profiles = GaugeMetricFamily(
+            "twoslot_boards_profile", "Boards by profile, empty: not known; the rarest are left out.",
+            labels=["board"])
+        for name, number in sorted(counted.items(), key=lambda item: -item[1])[:_VERSIONS_MAX]:
+            profiles.add_metric([name], number)
         expires = GaugeMetricFamily(
             "twoslot_head_expires_timestamp_seconds", "When a channel's head expires.",
             labels=["product", "channel"])
@@ -60,7 +67,7 @@ class FleetCollector(Collector):
         under_way = GaugeMetricFamily("twoslot_rollouts", "Rollouts that have not ended.", labels=["state"])
         for name, number in Counter(each.state.value for each in rollouts).items():
             under_way.add_metric([name], number)
-        yield from (boards, running, expires, percent, under_way)
+        yield from (boards, running, profiles, expires, percent, under_way)
         yield GaugeMetricFamily("twoslot_signing_process", "Whether a process signs heads.", bool(signer))
         yield GaugeMetricFamily(
             "twoslot_database_bytes", "Size of the database.", self._database.size_bytes())

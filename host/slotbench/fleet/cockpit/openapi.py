@@ -11,20 +11,24 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 from flask import Flask, Response, jsonify
 
 from slotbench import __version__
-from slotbench.fleet.board_list import BoardEntry, BoardHealth, BoardView, RunningCount
+from slotbench.fleet.board_list import BoardEntry, BoardHealth, BoardView
 from slotbench.fleet.offers import OfferedHead, OfferedRelease
 from slotbench.fleet.rollout_store import RolloutView
+from slotbench.fleet.summary import RunningCount
 
 __all__ = ["add_openapi", "openapi_document"]
 
 _TEXT: Final = {"type": "string"}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _FILTER: Final[Sequence[tuple[str, dict[str, Any], str]]] = (
-    ("search", _TEXT | {"maxLength": 100}, "Words in device id, name or place."),
+    ("search", _TEXT | {"maxLength": 100}, "Words in device id, name, place or profile."),
     ("state", _TEXT | {"enum": list(BoardHealth)}, "Only boards in this state."),
     ("product", _TEXT | {"maxLength": 32}, "Only boards of this product."),
     ("channel", _TEXT | {"maxLength": 32}, "Only boards of this channel."),
+    ("board", _TEXT | {"maxLength": 32}, "Only boards of this profile."),
     ("running", _COUNT | {"maximum": 0xFFFFFFFF}, "Only boards that run this counter."),
+    ("gave_up", _COUNT | {"maximum": 0xFFFFFFFF}, "Only boards in trouble with this release."),
+    ("gave_up_app", _COUNT | {"maximum": 0xFFFFFFFF}, "Only boards in trouble with this program."),
     ("after", _TEXT | {"maxLength": 64}, "Only boards behind this device id."),
     ("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "Most boards."))
 _ID: Final = [("id", _TEXT | {"minLength": 1, "maxLength": 64}, "The device id.")]
