@@ -17,11 +17,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "host"))
 
-from golden import applications, heads, native, offers, pages, patches, reports, served  # noqa: E402
+from golden import (  # noqa: E402
+    application_patches, applications, heads, native, offers, pages, patches, reports, served,
+)
 from golden.common import VECTORS  # noqa: E402
 
 from slotbench.formats import (  # noqa: E402
-    application, application_record, descriptor, head, journal, maptable, patch, release, rtc,
+    application, application_patch, application_record, descriptor, head, journal, maptable, patch, release,
+    rtc,
 )
 
 PARTS = (
@@ -30,6 +33,7 @@ PARTS = (
     served.rollout_files, heads.head_files, native.native_files,
     offers.offer_files, reports.report_files, reports.identity_files,
     applications.list_files, applications.record_files, patches.patch_files,
+    application_patches.patch_files,
 )
 LOCK = "locked.json"
 KEPT = ("README.md", "keys/", LOCK)
@@ -38,7 +42,7 @@ FORMATS = {
     "maps": maptable.MAGIC.decode(), "cells": journal.MAGIC.decode(), "regions": journal.MAGIC.decode(),
     "descriptors": descriptor.MAGIC.decode(), "rtc": rtc.MAGIC.decode(),
     "applications": application_record.MAGIC.decode(), "lists": str(application.FORMAT),
-    "patches": patch.MAGIC.decode(),
+    "patches": patch.MAGIC.decode(), "application_patches": application_patch.MAGIC.decode(),
     "documents": str(release.FORMAT), "heads": str(head.FORMAT), "releases": str(release.FORMAT),
     "programs": str(application.FORMAT), "tampered": str(release.FORMAT),
 }

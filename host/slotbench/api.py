@@ -124,7 +124,7 @@ class OpenProject:
             planned = application_shipping.plan_application(
                 bundle, paths, product=self.project.product, boards=[boards.load(self.project.board)],
                 channel=self.project.channel, now=int(time.time()), version=version, counter=counter,
-                notes=notes, percent=percent, cohorts=tuple(cohorts), data=data,
+                notes=notes, percent=percent, cohorts=tuple(cohorts), data=data, patches=self._patches,
                 firmware=firmware.release if firmware is not None else None)
             if planned.stage is not Stage.NEW:
                 return planned
@@ -148,7 +148,7 @@ class OpenProject:
         """Publish what is signed in the project's site with its online key; return the channel's head.
 
         With `application` the firmware of `shipment` and the application are offered together. Boards can
-        take a firmware as patches from the releases before it: as many as the project says, usually three.
+        take both as patches from those before them: as many as the project says, usually three.
         """
         firmware = shipment if isinstance(shipment, Shipment) else None
         program = application if firmware is not None else shipment

@@ -21,6 +21,7 @@ from support.device.control import loaders_word
 from support.device.network import answer, ok
 from support.device.site import HEAD, RELEASE
 from support.device.policy import PolicyBench
+from support.fuzz.application_patch_checks import OLD, PatchedFolder
 from support.fuzz.patch_checks import NEW, PatchedBoard
 
 
@@ -480,3 +481,14 @@ def test_application_records(board: DeviceBoard, vm: CPythonVM, path: Path) -> N
     if expected["sequence"] < 2**32 - 1:
         module.save(record)
         assert board.files[f"/twoslot.app{expected['sequence'] % 2}"] == path.read_bytes()
+
+
+@pytest.mark.parametrize("path", vectors("application_patches", ".files"))
+def test_application_patches(board: DeviceBoard, vm: CPythonVM, path: Path) -> None:
+    """What a patch has that makes other files than those of the list is refused at the first of them."""
+    made = PatchedFolder(board, vm, path.read_bytes(), {} if path.stem == "from_nothing" else OLD)
+    expected = says(path)
+
+    codes = made.make()
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in made.right().items()}
+    assert (codes, digests) == (([], expected) if expected is not None else ([50], {}))

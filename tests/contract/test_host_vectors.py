@@ -13,6 +13,7 @@ import pytest
 
 from slotbench.formats import FormatError, application_record, blocks, document, journal, maptable, windowlog
 from slotbench.formats.application import ApplicationDocument
+from slotbench.formats.application_patch import apply_application_patch
 from slotbench.formats.application_record import ApplicationRecord
 from slotbench.formats.board_report import REPORT_BYTES_MAX, BoardReport
 from slotbench.formats.descriptor import SlotDescriptor
@@ -370,3 +371,19 @@ def test_patch(name: str) -> None:
             apply_patch(old, patch)
     else:
         assert hashlib.sha256(apply_patch(old, patch)).hexdigest() == twin["sha256"]
+
+
+@pytest.mark.parametrize("name", names("application_patches"))
+def test_application_patch(name: str) -> None:
+    patch, twin = load("application_patches", name, "files")
+    folder = VECTORS / "application_patches"
+    old = {path.relative_to(folder / "old").as_posix(): path.read_bytes()
+           for path in (folder / "old").rglob("*") if path.is_file() and name != "from_nothing"}
+    new_list = (folder / "new.list").read_bytes()
+
+    if twin is None:
+        with pytest.raises(FormatError):
+            apply_application_patch(old, new_list, patch)
+    else:
+        made = apply_application_patch(old, new_list, patch)
+        assert {path: hashlib.sha256(data).hexdigest() for path, data in made.items()} == twin

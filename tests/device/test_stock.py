@@ -183,6 +183,7 @@ def test_a_wrong_signature_is_refused(stock: StockBoard) -> None:
 
 def test_the_package_has_nothing_of_slots() -> None:
     paths = sources(has_loader=False)
-    assert not [path for path in paths if path.startswith("patch/") or path.startswith("image/") and "request" not in path]
+    of_slots = {path for path in paths if path.startswith(("patch/", "image/"))}
+    assert of_slots == {"image/request.py", "patch/stream.py"}, "an application is asked for, and comes as a patch"
     assert "boot/spare.py" not in paths and "boot/control.py" in paths
     assert b"import esp" not in b"".join(source for path, source in paths.items() if path != "hook_line.py")

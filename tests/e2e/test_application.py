@@ -13,9 +13,11 @@ from slotbench.formats.application_record import FILES, FOLDERS, ApplicationReco
 from slotbench.formats.head import Head
 from slotbench.formats.journal import Report
 from slotbench.images.frozen import MAIN
+from slotbench.release.application_patches import with_patches
 from slotbench.release.applications import build_application
 from slotbench.release.heads import Rollout
 from slotbench.release.publish import publish_offer
+from slotbench.vboard import facades
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.firmware import Behaviour
 from slotbench.vboard.network.wsgi import WsgiNetwork
@@ -44,6 +46,9 @@ class Recorder:
     def files(self) -> list[str]:
         return [path for path in self.paths if path.startswith("/files/")]
 
+    def patches(self) -> list[str]:
+        return [path for path in self.paths if path.startswith("/patches/")]
+
 
 def program(testbed: TestBed, files: Mapping[str, str]) -> Bundle:
     folder = testbed.publisher.folder / "app"
@@ -55,13 +60,16 @@ def program(testbed: TestBed, files: Mapping[str, str]) -> Bundle:
 
 def offer(
     testbed: TestBed, counter: int, files: Mapping[str, str], *, release: int | None = None,
-    rollout: Rollout = Rollout(), does: Behaviour = Behaviour.HEALTHY, **fields: Any,
+    rollout: Rollout = Rollout(), does: Behaviour = Behaviour.HEALTHY, patches: int = 0, **fields: Any,
 ) -> Head:
-    """Publish an application with this counter, alone or together with the release `release`."""
+    """Publish an application with this counter, alone or together with the release `release`, with patches from so
+    many before it.
+    """
     publisher, bundle = testbed.publisher, program(testbed, files)
     made = build_application(
         bundle, product=PRODUCT, boards=[testbed.profile], version=f"app-{counter}", counter=counter,
         created=NOW + counter, firmware_low=release or 0, **fields)
+    made = with_patches(made, bundle, patches, (publisher.site, publisher.keys))
     path = publisher.folder / f"app-{counter}.application"
     path.write_bytes(publisher.offline.sign(made.to_payload()).pack())
     with_release = None
@@ -119,6 +127,88 @@ def test_a_board_takes_a_program_and_of_the_next_one_what_changed(testbed: TestB
     assert content(board) == dict(program(testbed, changed).files)
     assert len(recorder.files()) == 1, recorder.files()
     assert {path: data for path, data in board.files.items() if path in kept} == kept, "the user's files are as they were"
+
+
+UP_TO_DATE = 28
+LINES = "".join(f"line_{n:02d} = 'what a program says, number {n:02d}'\n" for n in range(22))
+LARGER = {**PROGRAM, "lamp.py": LINES + "shade = 1\n", "lib/dim.py": LINES + "least = 4\n"}
+BRIGHTER = {**LARGER, "lamp.py": LINES + "shade = 2\n", "fan.py": "speed = 1\n"}
+
+
+def start_with_patches(testbed: TestBed, recorder: Recorder) -> VirtualBoard:
+    """A board that took LARGER with the patch from nothing, and is offered BRIGHTER."""
+    offer(testbed, 2, LARGER, patches=3)
+    board = testbed.board(WsgiNetwork(recorder))
+    board.power_on()
+    update_to(board, 2)
+    assert content(board) == dict(program(testbed, LARGER).files)
+    assert not recorder.files() and len(recorder.patches()) == 1, "the whole program came in one response"
+    recorder.paths.clear()
+    (testbed.publisher.folder / "app" / "lib" / "dim.py").unlink()
+    offer(testbed, 3, {path: text for path, text in BRIGHTER.items() if path != "lib/dim.py"}, patches=3)
+    return board
+
+
+def log(board: VirtualBoard) -> list[tuple[int, int]]:
+    """(code, place) of what the board remembers."""
+    return [(code, where) for _, code, where in board.evaluate("__import__('twoslot')._log")]
+
+
+def test_changed_files_come_as_one_patch(testbed: TestBed) -> None:
+    recorder = Recorder(testbed.app)
+    board = start_with_patches(testbed, recorder)
+    update_to(board, 3)
+    assert "lib/dim.py" not in content(board) and content(board) == dict(program(testbed, {}).files)
+    assert not recorder.files() and {code for code, _ in log(board)} <= {UP_TO_DATE}
+    asked, = recorder.patches()
+    assert (testbed.publisher.site.root / asked[1:]).stat().st_size < 100 < len(LINES)
+
+
+@pytest.mark.parametrize(("spoil", "code"), [
+    (lambda data: None, 7), (lambda data: data[:-9], 50), (lambda data: data + bytes(40_000), 50),
+], ids=["missing", "cut", "longer than the files"])
+def test_what_a_patch_does_not_bring_comes_as_files(
+    tmp_path: Path, spoil: Callable[[bytes], bytes | None], code: int,
+) -> None:
+    """One request is lost, and said; the update goes on in the same attempt."""
+    testbed = make_testbed(tmp_path, vm=CPythonVM, main=BUSY_MAIN)
+    recorder = Recorder(testbed.app)
+    board = start_with_patches(testbed, recorder)
+    for path in (testbed.publisher.site.root / "patches").glob("*.files"):
+        data = spoil(path.read_bytes())
+        path.unlink() if data is None else path.write_bytes(data)
+    board.run(4 * HOURS_MS, until=lambda: bool(recorder.files()))
+    assert log(board)[-1][0] == code, log(board)
+    update_to(board, 3)
+    assert content(board) == dict(program(testbed, {}).files)
+    assert len(recorder.patches()) == 1 and len(recorder.files()) == 2
+
+
+def test_a_board_that_skipped_four_applications_asks_for_no_patch(tmp_path: Path) -> None:
+    """There is none from what it runs, and it knows that by the document."""
+    testbed = make_testbed(tmp_path, vm=CPythonVM, main=BUSY_MAIN)
+    recorder = Recorder(testbed.app)
+    offer(testbed, 2, LARGER)
+    board = testbed.board(WsgiNetwork(recorder))
+    board.power_on()
+    update_to(board, 2)
+    for counter in range(3, 7):
+        offer(testbed, counter, {**LARGER, "lamp.py": LINES + f"shade = {counter}\n"}, patches=3)
+    recorder.paths.clear()
+    update_to(board, 6)
+    assert not recorder.patches() and len(recorder.files()) == 1
+
+
+def test_a_firmware_without_inflater_asks_for_no_patch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As MicroPython before 1.21."""
+    monkeypatch.delitem(facades._BUILDERS, "deflate")
+    testbed = make_testbed(tmp_path, vm=CPythonVM, main=BUSY_MAIN)
+    recorder = Recorder(testbed.app)
+    offer(testbed, 2, LARGER, patches=3)
+    board = testbed.board(WsgiNetwork(recorder))
+    board.power_on()
+    update_to(board, 2)
+    assert not recorder.patches() and len(recorder.files()) == 4 and {code for code, _ in log(board)} <= {UP_TO_DATE}
 
 
 def test_a_program_that_crashes_falls_back_and_a_better_one_is_taken(testbed: TestBed) -> None:

@@ -84,6 +84,14 @@ def programs() -> dict[str, tuple[dict[str, Any], int, bool]]:
     found["firmware_without_limit"] = usual | {"firmware_high": 0}, 0, True
     found["another_mpy_abi"] = usual | {"mpy_abi": 5}, 80, True
     found["without_mpy"] = usual | {"mpy_abi": 0}, 0, True
+    found["patches_from"] = usual | {"patches_from": ["0" * 14, "0123456789abcd"]}, 0, True
+    found["patches_from_number"] = usual | {"patches_from": 7}, 20, False
+    found["patches_from_text"] = usual | {"patches_from": "0" * 14}, 0, False
+    found["patches_from_none"] = usual | {"patches_from": []}, 0, False
+    found["patches_from_twice"] = usual | {"patches_from": ["0" * 14] * 2}, 0, False
+    found["patches_from_numbers"] = usual | {"patches_from": [0]}, 0, False
+    found["patches_from_digest"] = usual | {"patches_from": ["0" * 64]}, 0, False
+    found["patches_from_too_many"] = usual | {"patches_from": [f"{n:014x}" for n in range(17)]}, 0, False
     found["older_data"] = usual | {"data": 1}, 81, True
     return found
 

@@ -43,7 +43,7 @@ def _right(old: bytes, new: bytes) -> Iterator[tuple[str, bytes]]:
 def _hostile(old: bytes, new: bytes) -> Iterator[tuple[str, bytes]]:
     header = PatchHeader(10, len(old), len(new))
     packed = header.pack()
-    some = _stored(packed_numbers(0, 0, 0, 5, b"image"))
+    some = stored(packed_numbers(0, 0, 0, 5, b"image"))
     yield "another_magic", b"2SP0" + packed[4:] + some
     yield "window_too_large", packed[:4] + b"\x0d" + packed[5:] + some
     yield "another_old_image", PatchHeader(10, len(old) - 1, len(new)).pack() + some
@@ -69,7 +69,7 @@ def _hostile(old: bytes, new: bytes) -> Iterator[tuple[str, bytes]]:
         ("edit_over_the_end_of_a_block", (0, 0, 5000, 0, 0, 1, 4095 << 2 | 1, b"\1\1")),
         ("cut", (0, 0, 10, 0, 0, 0)),
     ):
-        yield name, packed + _stored(packed_numbers(*numbers))
+        yield name, packed + stored(packed_numbers(*numbers))
 
 
 def packed_numbers(*numbers: int | bytes) -> bytes:
@@ -87,10 +87,10 @@ def packed_numbers(*numbers: int | bytes) -> bytes:
 
 
 def _packed(header: PatchHeader, stream: bytes) -> bytes:
-    return header.pack() + _stored(stream)
+    return header.pack() + stored(stream)
 
 
-def _stored(stream: bytes) -> bytes:
+def stored(stream: bytes) -> bytes:
     """A deflate stream of one stored block."""
     length = len(stream)
     return b"\1" + length.to_bytes(2, "little") + (length ^ 0xFFFF).to_bytes(2, "little") + stream

@@ -1,6 +1,8 @@
 # The document of an application: whether this board may run it, and what there is to download.
 import sys
 
+from binascii import hexlify
+
 from twoslot import codes
 from twoslot.application.requirement import FIRST, check_range
 from twoslot.constants import STATE_IDLE, STATE_LIST, STATE_RELEASE
@@ -23,6 +25,9 @@ def apply(agent, s):
         plan = read_numbers(payload, _NUMBERS)
         plan["version"] = read_typed(payload, "version", str)
         plan["list"] = read_digest(payload, "list_sha256")
+        # The name of the application that runs, where the server has a patch from it: patch.py.
+        before = hexlify((facts.get("list") or bytes(7))[:7]).decode()
+        plan["ways"] = before if before in payload.get("patches_from", ()) else None
         if s["board"] not in payload["boards"]:
             raise ReleaseError(codes.WRONG_BOARD, 0)
         if s["channel"] not in payload["channels"]:

@@ -9,7 +9,7 @@ from twoslot.application import progress, record as records, folder
 from twoslot.application.progress import begin, hash_piece, receive, restart
 from twoslot.constants import (
     APP_ACTIVE, APP_COUNTER, APP_LIST, APP_STATE, PIECE, P_BUFFER, P_DIGEST, P_FOLDER, P_LEFT, P_PHASE,
-    P_RUNNING, P_SOURCE, P_TARGET, SLOT_EMPTY, STAGE_APP_FILES, STAGE_REQUEST, STATE_UNPACK,
+    P_RUNNING, P_SOURCE, P_TARGET, SLOT_EMPTY, STAGE_APP_FILES, STAGE_APP_PATCH, STAGE_REQUEST, STATE_UNPACK,
 )  # fmt: skip
 from twoslot.errors import LinkError
 
@@ -71,6 +71,8 @@ def step(agent):
             raise LinkError(codes.FILE_MISMATCH, 0)
         restart(p, 0)
         p[P_PHASE], agent.state, agent.stage = None, STATE_UNPACK, STAGE_APP_FILES
+        if plan.get("ways") and agent.pushed is None:
+            agent.stage = STAGE_APP_PATCH  # once: an attempt that goes on later finds the list in place
 
 
 def declare_empty(plan):

@@ -2,9 +2,9 @@
 from twoslot.application import record as records, decision, port
 from twoslot.application.port import is_present
 from twoslot.constants import (
-    APP_ACTIVE, APP_BAD, APP_COUNTER, APP_DATA_LEAST, APP_FIRMWARE, APP_FLOOR, APP_FOLDERS, APP_OUTSIDE,
-    APP_REPORT, APP_REPORT_COUNTER, APP_ROUNDS, APP_STATE, APP_UNDER_WAY, APP_UNPROVEN, APP_WITH,
-    SLOT_CONFIRMED, SLOT_READY,
+    APP_ACTIVE, APP_BAD, APP_COUNTER, APP_DATA_LEAST, APP_FIRMWARE, APP_FLOOR, APP_FOLDERS, APP_LIST,
+    APP_OUTSIDE, APP_REPORT, APP_REPORT_COUNTER, APP_ROUNDS, APP_STATE, APP_UNDER_WAY, APP_UNPROVEN,
+    APP_WITH, SLOT_CONFIRMED, SLOT_READY,
 )  # fmt: skip
 
 
@@ -49,5 +49,6 @@ def facts():
         "low": record[APP_FIRMWARE + 2 * active] if confirmed else 0,
         "high": record[APP_FIRMWARE + 2 * active + 1] if confirmed else 0,
         "folder": APP_FOLDERS[6 * spare :][:6],
+        "list": record[APP_LIST + n] if n < APP_OUTSIDE else None,
         "running": APP_FOLDERS[6 * n :][:6] if n < APP_OUTSIDE else None,
     }  # fmt: skip

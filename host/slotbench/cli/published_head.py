@@ -14,6 +14,7 @@ from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, mqtt_broker, name
 from slotbench.cli.project_options import ProjectArgument, project_option
 from slotbench.formats.head import Head
+from slotbench.release.application_patches import ApplicationPatch
 from slotbench.release.notify import notify_boards
 from slotbench.release.patches import WrittenPatch
 from slotbench.release.rollout import Channel
@@ -55,6 +56,15 @@ def echo_patches(patches: Sequence[WrittenPatch]) -> None:
         start = "image, deflated" if patch.counter is None else f"patch from counter {patch.counter}"
         click.echo(f"{start}: {patch.length} bytes, {100 * patch.length / patch.whole:.1f} % of the image",
                    err=is_json())
+
+
+def echo_application_patches(patches: Sequence[ApplicationPatch]) -> None:
+    """Say what an application costs the boards that can use a patch."""
+    for patch in patches:
+        start = "program, deflated" if patch.counter is None else f"patch from application {patch.counter}"
+        files = f"{patch.files} file" + "s" * (patch.files > 1)
+        click.echo(
+            f"{start}: {len(patch.data)} bytes in place of {patch.whole} in {files}", err=is_json())
 
 
 def now() -> int:

@@ -26,6 +26,7 @@ from slotbench.formats.release import Preflight, Release
 from slotbench.images import identify
 from slotbench.project import PATCHES_MAX
 from slotbench.release import documents
+from slotbench.release.application_patches import with_patches
 from slotbench.release.applications import (
     APPLICATION_SUFFIX,
     build_application,
@@ -111,6 +112,7 @@ def build(
             version=fields["version"] or f"app-{counter}", counter=counter, created=now(), firmware=release,
             firmware_low=needs if needs is not None else release.counter if release is not None else 0,
             data=data, floor=0 if images else fields["floor"], notes=fields["notes"])
+        made = with_patches(made, bundle, patches)
         path = output if output is not None and not images else Path(
             f"{made.product}-app-{made.counter}{APPLICATION_SUFFIX}")
         _require_free(path)

@@ -13,10 +13,13 @@ from slotbench.cli.json_output import is_json, result_json_option
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, integer, interval, name
 from slotbench.cli.project_options import project_of, project_option
-from slotbench.cli.published_head import echo_head, echo_patches, notify_option, now, tell_boards
+from slotbench.cli.published_head import (
+    echo_application_patches, echo_head, echo_patches, notify_option, now, tell_boards,
+)
 from slotbench.errors import BenchError
 from slotbench.project import PATCHES_MAX
 from slotbench.release import documents
+from slotbench.release.application_patches import application_patches
 from slotbench.release.applications import APPLICATION_SUFFIX, files_folder, read_written_bundle
 from slotbench.release.keys import SigningKey
 from slotbench.release.patches import PATCHES_USUAL, write_patches
@@ -42,7 +45,7 @@ from slotbench.release.store import Store
     help="Cohort that gets it regardless of --percent; repeatable.")
 @project_option(
     "--patches", field="patches", type=click.IntRange(0, PATCHES_MAX), default=PATCHES_USUAL, metavar="N",
-    help="Have patches from so many releases before it; 0: none.  [default: 3]")
+    help="Have patches from so many before it; 0: none.  [default: 3]")
 @click.option("--paused", is_flag=True, help="Publish it paused: no board begins the update.")
 @click.option(
     "--days", type=click.IntRange(1, 3650), default=30, show_default=True,
@@ -108,11 +111,15 @@ def publish(
     if release is not None:
         keys = documents.read_keys(keys_path)[1]
         echo_patches(write_patches(store, keys, documents.read_release(release, keys)[1], images, patches))
+    bundle = read_written_bundle(files_folder(application)) if application is not None else None
+    if application is not None and bundle is not None:
+        keys = documents.read_keys(keys_path)[1]
+        signed = documents.read_application(application, keys)[1]
+        echo_application_patches(application_patches(store, keys, signed, bundle))
     head = publish_offer(
         store, keys_path, key, now(), channel=channel, rollout=rollout, allow_older=allow_older,
         release=(release, images) if release is not None else None,
-        application=(application, read_written_bundle(files_folder(application)))
-        if application is not None else None)
+        application=(application, bundle) if application is not None and bundle is not None else None)
     echo_head(head, store)
     tell_boards(broker, head)
 

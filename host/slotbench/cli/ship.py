@@ -27,7 +27,9 @@ from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, integer, name
 from slotbench.cli.project_options import project_of, project_option
-from slotbench.cli.published_head import echo_head, echo_patches, notify_option, now, tell_boards
+from slotbench.cli.published_head import (
+    echo_application_patches, echo_head, echo_patches, notify_option, now, tell_boards,
+)
 from slotbench.cli.questions import agrees
 from slotbench.doctor.findings import State
 from slotbench.doctor.site_url import ask_site
@@ -39,6 +41,7 @@ from slotbench.images import identify
 from slotbench.project import PATCHES_MAX
 from slotbench.prove.chip.preflight import reason_for_none
 from slotbench.release import application_shipping, documents, shipping
+from slotbench.release.application_patches import application_patches
 from slotbench.release.application_shipping import ApplicationShipment
 from slotbench.release.expiry import warn_of_expiry
 from slotbench.release.files import require_output
@@ -88,7 +91,7 @@ _NEXT = "boards install it at their next check; have one do it now: slotbench up
     "--channel", field="channel", type=name, default="stable", help="Channel that offers it.  [stable]")
 @project_option(
     "--patches", field="patches", type=click.IntRange(0, PATCHES_MAX), default=PATCHES_USUAL, metavar="N",
-    help="Have patches from so many releases before it; 0: none.  [default: 3]")
+    help="Have patches from so many before it; 0: none.  [default: 3]")
 @project_option("--site", field="site", type=PATH, required=True, help="The folder that is served.")
 @project_option(
     "--keys", "keys_path", field="keys", type=PATH, required=True, help="The product's keys file.")
@@ -249,7 +252,8 @@ def _plan(
     ) if images else None
     program = application_shipping.plan_application(
         bundle, paths, now=now(), data=data, needs=needs, counter=None if images else counter,
-        floor=0 if images else floor, firmware=firmware.release if firmware is not None else None, **fields,
+        floor=0 if images else floor, firmware=firmware.release if firmware is not None else None,
+        patches=patches, **fields,
     ) if bundle is not None else None
     return _ShipPlan(firmware, program, beneath)
 
@@ -299,6 +303,9 @@ def _carry_out(
             application_shipping.sign_application(program, offline)
         if firmware is not None:
             echo_patches(shipping.add_patches(firmware, patches))
+        if program is not None:
+            signed = documents.read_application(program.path, keys)[1]
+            echo_application_patches(application_patches(paths.site, keys, signed, program.bundle))
         head = application_shipping.publish_together(firmware, program, online, now())
     echo_head(head, paths.site)
     click.echo(_NEXT)

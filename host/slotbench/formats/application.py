@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from slotbench.formats import FormatError
+from slotbench.formats.application_patch import PATCHES_MAX, is_base_name
 from slotbench.formats.fields import TIME_MAX, Fields, dump_json
 from slotbench.formats.file_list import FILES_MAX, LIST_BYTES_MAX
 from slotbench.formats.release import NOTES_CHARS_MAX, VERSION_CHARS_MAX, Preflight, is_development
@@ -26,7 +27,7 @@ class ApplicationDocument:
     `size` their lengths in sum. `firmware_low` and `firmware_high` are the lowest and the highest counter
     of a firmware that it runs under; a high of 0 is no limit. `mpy_abi` is the version of its `.mpy`
     files, 0 when it has none. `data` is the number of the layout of the data that it writes. `created` is
-    Unix seconds.
+    Unix seconds. `patches_from` names the applications from which there is a patch (application_patch).
     """
 
     product: str
@@ -46,6 +47,7 @@ class ApplicationDocument:
     floor: int = 0
     notes: str = ""
     preflight: Preflight | None = None
+    patches_from: tuple[str, ...] = ()
 
     def to_payload(self) -> bytes:
         """Line 1 of the document.
@@ -55,6 +57,8 @@ class ApplicationDocument:
         fields = {"kind": KIND, "format": FORMAT, **asdict(self)}
         if self.preflight is None:
             del fields["preflight"]
+        if not self.patches_from:
+            del fields["patches_from"]
         payload = dump_json(fields)
         self.from_payload(payload)
         return payload
@@ -81,6 +85,7 @@ class ApplicationDocument:
             floor=fields.integer("floor"),
             notes=fields.text("notes", 0, NOTES_CHARS_MAX, ascii_only=False),
             preflight=fields.choice("preflight", tuple(Preflight)) if fields.has("preflight") else None,
+            patches_from=_bases(fields) if fields.has("patches_from") else (),
         )
         fields.require_empty()
         if found.floor > found.counter:
@@ -101,3 +106,17 @@ class ApplicationDocument:
         if is_development(firmware):
             return True
         return self.firmware_low <= firmware and (not self.firmware_high or firmware <= self.firmware_high)
+
+
+def _bases(fields: Fields) -> tuple[str, ...]:
+    """The names in `patches_from`. Raises FormatError."""
+    key = "patches_from"
+    found = fields.sequence(key)
+    if not 1 <= len(found) <= PATCHES_MAX:
+        raise FormatError(f"{len(found)} names, not 1 to {PATCHES_MAX}", field=key)
+    for value in found:
+        if not isinstance(value, str) or not is_base_name(value):
+            raise FormatError(f"{value!r} is not the start of a file list's SHA-256", field=key)
+    if len(set(found)) < len(found):
+        raise FormatError("a name is listed twice", field=key)
+    return tuple(found)

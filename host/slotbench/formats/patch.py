@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from dataclasses import dataclass
 from typing import Final
 
 from slotbench.formats import FormatError
 from slotbench.formats.blocks import BLOCK_BYTES
+from slotbench.formats.inflated import InflatedBytes
 from slotbench.formats.prediction import (
     CHUNK_BYTES, FLAG_BYTES, KEYS_END, MAP_ENTRIES_MAX, AddressMap, Flag)
 from slotbench.formats.release import LENGTH_MAX
@@ -20,8 +20,6 @@ _WINDOW_BITS_MIN: Final = 9
 WINDOW_BITS_MAX: Final = 12
 _HEADER = struct.Struct("<4sBBHII")
 MAGIC: Final = b"2SP1"
-_VARINT_BYTES_MAX: Final = 4
-_PIECE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,61 +69,12 @@ def apply_patch(old: bytes, data: bytes) -> bytes:
     return PatchDecoder(old, header, data[HEADER_BYTES:]).run()
 
 
-class _InflatedBytes:
-    """The inflated bytes, which come in pieces: what a bomb would make is never there as a whole."""
-
-    def __init__(self, window_bits: int, data: bytes) -> None:
-        self._inflater = zlib.decompressobj(-window_bits)
-        self._data, self._piece, self._at = data, b"", 0
-        self._given = 0
-
-    @property
-    def place(self) -> int:
-        """How many inflated bytes were taken."""
-        return self._given + self._at
-
-    def take(self, count: int) -> bytes:
-        """The next `count` bytes. Raises FormatError when there are fewer."""
-        taken = b""
-        while len(taken) < count:
-            if self._at == len(self._piece):
-                self._refill()
-            part = self._piece[self._at:self._at + count - len(taken)]
-            taken, self._at = taken + part, self._at + len(part)
-        return taken
-
-    def varint(self) -> int:
-        """The next number: 7 bits a byte, the lowest first; bit 7 says that more follow."""
-        value = 0
-        for index in range(_VARINT_BYTES_MAX):
-            byte = self.take(1)[0]
-            value |= (byte & 0x7F) << 7 * index
-            if byte < 0x80:
-                return value
-        raise FormatError(f"number longer than {_VARINT_BYTES_MAX} bytes", self.place)
-
-    def signed(self) -> int:
-        """The next signed number: 0, -1, 1, -2, ... are 0, 1, 2, 3, ..."""
-        value = self.varint()
-        return value >> 1 ^ -(value & 1)
-
-    def _refill(self) -> None:
-        self._given += len(self._piece)
-        try:
-            self._piece = self._inflater.decompress(self._data, _PIECE)
-        except zlib.error as error:
-            raise FormatError(f"not a deflate stream ({error})", self._given) from None
-        self._data, self._at = self._inflater.unconsumed_tail, 0
-        if not self._piece:
-            raise FormatError("ends too early", self._given)
-
-
 class PatchDecoder:
     """Makes the new image from `old` and a stream of operations, and counts what it does."""
 
     def __init__(self, old: bytes, header: PatchHeader, data: bytes) -> None:
         self.old, self.header = old, header
-        self.stream = _InflatedBytes(header.window_bits, data)
+        self.stream = InflatedBytes(header.window_bits, data)
         self.new = bytearray()
         self.operations = self.edits = self.edited_bytes = 0
         self.map, self.flags = self._read_map(), self._read_flags()

@@ -19,8 +19,10 @@ LEFT_OUT: Final = (
 _JOURNAL, _RECORD = "boot/journal.py", "application/record.py"
 """The record is the journal of such a board. It is there twice: the stack has no room for one more import."""
 
-_STAYS: Final = ("image/request.py",)
-"""Inside a folder that is left out, and needed: the files of an application are asked for so too."""
+_STAYS: Final = ("image/request.py", "patch/stream.py")
+"""Inside a folder that is left out, and needed: the files of an application are asked for so too, and come as
+patches.
+"""
 
 
 def without_loader(modules: Mapping[str, bytes], overlay: Mapping[str, bytes]) -> dict[str, bytes]:

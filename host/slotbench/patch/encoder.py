@@ -10,6 +10,7 @@ from slotbench.formats.blocks import BLOCK_BYTES
 from slotbench.formats.patch import PatchHeader
 from slotbench.patch.alignment import Copy, find_copies
 from slotbench.patch.movement import Prediction, find_prediction
+from slotbench.patch.numbers import put_numbers, signed
 
 __all__ = ["PATCH_WINDOW_BITS", "make_patch", "operations", "pack_image"]
 
@@ -44,12 +45,12 @@ def operations(old: bytes, new: bytes, copies: Sequence[Copy], prediction: Predi
     end = 0
     first = copies[0].new if copies else len(new)
     if first:
-        _put(stream, 0, first)
+        put_numbers(stream, 0, first)
         stream += new[:first]
     for index, copy in enumerate(copies):
         copied = copy.new + copy.length
         until = copies[index + 1].new if index + 1 < len(copies) else len(new)
-        _put(stream, copy.length, until - copied, _signed(copy.old - end))
+        put_numbers(stream, copy.length, until - copied, signed(copy.old - end))
         _put_edits(stream, prediction.predict(old, copy), new, copy.new)
         stream += new[copied:until]
         end = copy.old + copy.length
@@ -66,23 +67,23 @@ def _packed(header: PatchHeader, stream: bytes) -> bytes:
 
 def _put_prediction(stream: bytearray, prediction: Prediction) -> None:
     known = prediction.map if prediction.flags else Prediction().map
-    _put(stream, len(known.keys))
+    put_numbers(stream, len(known.keys))
     last_key = last_shift = 0
     for key, shift in zip(known.keys, known.shifts):
-        _put(stream, key - last_key, _signed(shift - last_shift))
+        put_numbers(stream, key - last_key, signed(shift - last_shift))
         last_key, last_shift = key, shift
-    _put(stream, len(prediction.flags))
+    put_numbers(stream, len(prediction.flags))
     stream += prediction.flags
 
 
 def _put_edits(stream: bytearray, source: bytes, new: bytes, place: int) -> None:
     """Write what makes new[place:] of the source."""
     runs = list(_runs(source, new[place:place + len(source)], place))
-    _put(stream, len(runs))
+    put_numbers(stream, len(runs))
     last = 0
     for first, end in runs:
         count = end - first
-        _put(stream, first - last << 2 | min(count - 1, 3), *([count - 4] if count > 3 else []))
+        put_numbers(stream, first - last << 2 | min(count - 1, 3), *([count - 4] if count > 3 else []))
         stream += bytes(new[place + at] - source[at] & 0xFF for at in range(first, end))
         last = end
 
@@ -102,15 +103,3 @@ def _runs(source: bytes, wanted: bytes, place: int) -> Iterator[tuple[int, int]]
                 first = at
     if first >= 0:
         yield first, len(source)
-
-
-def _put(stream: bytearray, *numbers: int) -> None:
-    for number in numbers:
-        while number > 0x7F:
-            stream.append(number & 0x7F | 0x80)
-            number >>= 7
-        stream.append(number)
-
-
-def _signed(number: int) -> int:
-    return number * 2 if number >= 0 else -number * 2 - 1

@@ -17,10 +17,12 @@ from slotbench.mpy import compile_mpy
 from slotbench.mpy.pack import packed_files
 from slotbench.prove.memory import LARGE, bare_heap, smallest_heap
 from slotbench.prove.testbed import NOW, PRODUCT
+from slotbench.release.application_patches import with_patches
 from slotbench.release.applications import build_application
+from slotbench.release.patches import PATCHES_USUAL
 from slotbench.release.publish import publish_offer
 from slotbench.release.publisher import Publisher
-from slotbench.repl.first_application import first_application
+from slotbench.repl.first_application import first_application, no_application
 from slotbench.server import create_app
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.factory import board_files, factory_flash
@@ -54,7 +56,8 @@ class StockFigures:
     """Bytes of heap held between two checks, and needed at most in an update: with the program of 20 files,
     of which one module is loaded.
 
-    `whole` and `line` are the bytes of all answers for the program and for a change of one line in it, and
+    `whole` and `line` are the bytes of all answers for the program, on a board that has none yet, and for a
+    change of one line in it, and
     `whole_ms` and `line_ms` the board's time for them, from the power on to the confirmed trial.
     """
 
@@ -77,9 +80,12 @@ def program_of_20_files(shade: int) -> dict[str, bytes]:
 
 
 class StockBench:
-    """Boards of 1 MB that run application 1, and the server of their product in `folder`."""
+    """Boards of 1 MB that run application 1, and the server of their product in `folder`. Applications come
+    with patches from so many before them.
+    """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, patches: int = PATCHES_USUAL) -> None:
+        self._patches = patches
         folder.mkdir(parents=True, exist_ok=True)
         self.profile = boards.load("esp01s_1m")
         self._publisher = Publisher(folder, PRODUCT, NOW)
@@ -94,6 +100,7 @@ class StockBench:
         made = build_application(
             bundle, product=PRODUCT, boards=[self.profile], version=f"{counter}.0", counter=counter,
             created=NOW + counter)
+        made = with_patches(made, bundle, self._patches, (publisher.site, publisher.keys))
         path = publisher.folder / f"{counter}.application"
         path.write_bytes(publisher.offline.sign(made.to_payload()).pack())
         publish_offer(
@@ -102,7 +109,9 @@ class StockBench:
     def board(
         self, heap: int = HEAP_BYTES, *, connected: bool = True, program: Mapping[str, bytes] | None = None,
     ) -> VirtualBoard:
-        """A board that is off, as `slotbench deploy --app` leaves it: with `program`, else the 20 files."""
+        """A board that is off, as `slotbench deploy --app` leaves it: with `program`, else the 20 files. With
+        an empty program it waits for its first application, as `slotbench deploy` alone leaves it.
+        """
         settings = {
             "product": PRODUCT, "board": self.profile.name, "channel": "stable",
             "server": "http://updates.lan", "interval_s": 600}
@@ -110,8 +119,10 @@ class StockBench:
             path: data
             for path, data in board_files(settings, self._publisher.keys_path.read_bytes()).items()
             if not path.startswith("/twoslot/") and path != "/main.py"}
-        bundle = Bundle(program or program_of_20_files(1), _MPY)
-        own = {**packed_files(), **first_application(bundle.files, bundle.file_list, bundle.mpy_abi)}
+        own = {**packed_files(), **no_application(), "main.py": _SMALL.encode()}
+        if program is None or program:
+            bundle = Bundle(program or program_of_20_files(1), _MPY)
+            own = {**packed_files(), **first_application(bundle.files, bundle.file_list, bundle.mpy_abi)}
         network = WsgiNetwork(self._app) if connected else NoNetwork()
         return VirtualBoard(
             self.profile, self._flash.clone(), network,
@@ -156,8 +167,9 @@ def measure_stock(folder: Path, *, with_peak: bool = True) -> StockFigures:
     updates. Raises BenchError without a MicroPython VM.
     """
     bench = StockBench(folder)
+    bench.offer(1, program_of_20_files(1))
     bench.offer(2, program_of_20_files(2))
-    line, whole = bench.update(2), bench.update(2, program={"main.py": _SMALL.encode()})
+    line, whole = bench.update(2), bench.update(2, program={})
     assert line is not None and whole is not None, "the program was not confirmed"
     bare, peak = bare_heap(HEAP_BYTES)[0], 0
     if with_peak:

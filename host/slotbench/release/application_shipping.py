@@ -18,6 +18,7 @@ from slotbench.formats.head import NO_RELEASE, Head
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Preflight, Release
 from slotbench.release import documents, store
+from slotbench.release.application_patches import with_patches
 from slotbench.release.applications import APPLICATION_SUFFIX, build_application, trusted_applications
 from slotbench.release.epochs import gather_epochs
 from slotbench.release.files import write_atomic
@@ -78,13 +79,14 @@ def plan_application(
     bundle: Bundle, paths: ReleasePaths, *, product: str, boards: Sequence[BoardProfile], channel: str,
     now: int, version: str | None = None, counter: int | None = None, notes: str = "",
     percent: int | None = None, cohorts: tuple[str, ...] = (), floor: int = 0, data: int = 0,
-    needs: int | None = None, firmware: Release | None = None,
+    needs: int | None = None, firmware: Release | None = None, patches: int = 0,
 ) -> ApplicationShipment:
     """What `ship --app` is going to do with this bundle. `now` is Unix seconds.
 
     `firmware` is the release that goes with it: the application then needs its counter. `needs` is the
-    lowest counter of a firmware; without either it is any, or as in the one that is there. An application
-    that is signed and says the same is taken as it is; else the counter is one above all that are known.
+    lowest counter of a firmware; without either it is any, or as in the one that is there. `patches` is from
+    how many applications before it boards get patches. An application that is signed and says the same is
+    taken as it is; else the counter is one above all that are known.
     Raises BenchError, FormatError.
     """
     keys, mark = check_keys_and_clock(paths, product, channel, now)
@@ -132,6 +134,7 @@ def plan_application(
             exit_code=USAGE)
     path = paths.releases / f"{product}-app-{chosen}{APPLICATION_SUFFIX}"
     made = replace(wanted, counter=chosen, version=version or f"app-{chosen}")
+    made = with_patches(made, bundle, patches, (paths.site, keys))
     planned = replace(base, application=made, path=path)
     built = _unsigned(path)
     if (
@@ -214,4 +217,4 @@ def _says_the_same(one: ApplicationDocument, other: ApplicationDocument, channel
     """Whether two applications differ in nothing but when and as what they were built."""
     return channel in one.channels and replace(
         one, counter=other.counter, created=other.created, preflight=other.preflight,
-        channels=other.channels) == other
+        channels=other.channels, patches_from=other.patches_from) == other

@@ -20,6 +20,7 @@ from slotbench.formats.littlefs import disk_version_words
 from slotbench.formats.release import ImageRef, Release
 from slotbench.formats.twoslot_version import NONE
 from slotbench.release import documents, store
+from slotbench.release.application_patches import patch_contents
 from slotbench.release.applications import application_contents, check_fit, missing_files
 from slotbench.release.heads import Heads, Offer, Rollout, opened_heads, require_known_epoch
 from slotbench.release.sign import check_role
@@ -77,7 +78,8 @@ def publish_offer(
         signed, program = documents.read_application(application[0], keys)
         parts.append(_SignedPart(
             application[0], store.application_name(signed.digest), signed, program,
-            application_contents(program, application[1])))
+            application_contents(program, application[1])
+            | patch_contents(site, keys, program, application[1])))
     for part in parts:
         _check_channel(part.made, channel, part.path)
         _check_created(part.made, now, part.path)

@@ -22,7 +22,7 @@ _MUTABLE = re.compile(rf"heads/{_NAME}/{_NAME}\.head|keys/{_NAME}(?:\.[1-9][0-9]
 _CONTENT = re.compile(
     rf"releases/{_HEX64}\.release|images/{_HEX64}\.bin|blocks/{_HEX64}\.blocks|"
     rf"applications/{_HEX64}\.application|lists/{_HEX64}\.list|files/{_HEX64}\.file")
-_PATCH = re.compile(r"patches/[0-9a-f]{32}(?:-[0-9a-f]{32})?\.patch")
+_PATCH = re.compile(r"patches/[0-9a-f]{32}(?:(?:-[0-9a-f]{32})?\.patch|-[0-9a-f]{14}\.files)")
 _DOCUMENTS = ("releases/", "applications/")
 _BYTES_MAX = {"images": LENGTH_MAX, "patches": LENGTH_MAX, "lists": LIST_BYTES_MAX, "files": FILE_BYTES_MAX}
 
@@ -70,6 +70,11 @@ def file_name(sha256: str) -> str:
 def patch_name(sha256: str, old_sha256: str = "") -> str:
     """The name of the patch to the image with this SHA-256 in hex, from that one or from nothing."""
     return "patches/" + "-".join(digest[:32] for digest in (sha256, old_sha256) if digest) + ".patch"
+
+
+def application_patch_name(list_sha256: str, base: str) -> str:
+    """The name of the patch to the application with this file list (its SHA-256 in hex), from `base`."""
+    return f"patches/{list_sha256[:32]}-{base}.files"
 
 
 def is_name(name: str) -> bool:
