@@ -23,7 +23,7 @@ void start_watchdog(void)
 
 /* Every long loop of slotboot comes by here, so this is where the hardware watchdog is fed: after a restart by the program it
  * is still on. */
-u32 flash_read(u32 at, word *to, u32 bytes)
+__attribute__((noinline)) u32 flash_read(u32 at, word *to, u32 bytes)
 {
     feed_watchdog();
     return SPIRead(at, to, (bytes + 3) & ~3u);

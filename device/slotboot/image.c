@@ -53,11 +53,11 @@ static u32 load_ram(u32 limit)
 {
     u32 header = next(), entry = next(), segments = header >> 8 & 0xFF, checksum = 0xEF, code = 0;
 
-    if ((header & 0xFF) != 0xE9 || segments - 1 >= SEGMENTS_MAX || entry - IRAM >= IRAM_BYTES)
+    if ((header & 0xFF) != 0xE9 || segments - 1 >= SEGMENTS_MAX || opaque((entry - IRAM) / IRAM_BYTES) != 0)
         return 0;
     do {
         u32 address = next(), size = next(), room;
-        if (address - IRAM < IRAM_BYTES)
+        if (opaque((address - IRAM) / IRAM_BYTES) == 0)
             room = IRAM + IRAM_BYTES - address;
         else if (address - DRAM < DRAM_BYTES)
             room = DRAM + DRAM_BYTES - address;

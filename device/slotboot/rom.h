@@ -8,6 +8,7 @@
 u32 SPIRead(u32 at, word *to, u32 bytes);
 u32 SPIWrite(u32 at, const word *from, u32 bytes);
 u32 SPIEraseSector(u32 sector);
+u32 SPIEraseBlock(u32 block);
 
 void ets_printf(const char *format, ...);
 void ets_delay_us(u32 us);

@@ -9,7 +9,7 @@ struct tail {
     word counter, reason_reached_at, seal[2], note, schedule;
 };
 
-#define TAIL ((struct tail *)0x600013D8)
+#define TAIL ((struct tail *)opaque(0x600013D8))
 /* FORMATS, reset reason: what the SDK that ran before wrote before it restarted; a running one has set all words to 0. */
 #define RESTART_INFO ((struct restart_info *)0x60001100)
 

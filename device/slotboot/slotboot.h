@@ -21,6 +21,7 @@ enum {
     WORD = 4,
     PAGE = 256,
     SECTOR = 4096,
+    BLOCK = 65536,
     SECTOR_WORDS = SECTOR / WORD,
 };
 
@@ -109,6 +110,13 @@ register struct board *board __asm__("a15");
 _Static_assert(offsetof(struct board, digest) <= 1024, "reached by the offset in a load instruction");
 _Static_assert(sizeof(struct board) <= 0xB00, "leaves 2 KB for the stack");
 _Static_assert(sizeof(struct sector_buffers) <= 0x6000, "ends below the code");
+
+/* A value that the compiler takes for unknown: it makes no literal of what it can compute, which is smaller here. */
+static inline u32 opaque(u32 value)
+{
+    __asm__("" : "+r"(value));
+    return value;
+}
 
 /* words.c */
 void copy(word *to, const word *from, u32 bytes);

@@ -2,7 +2,7 @@
 #include "rom.h"
 #include "slotboot.h"
 
-enum { ENTRY_WORDS = 4, ENTRY = ENTRY_WORDS * WORD, HELD = 'H' };
+enum { ENTRY_WORDS = 4, ENTRY = ENTRY_WORDS * WORD, HELD = 'H', WORTH = 8 };
 
 /* 0: the last entry of the log that is not blank says that the window holds this image; a full log says nothing. */
 u32 window_lacks(const struct slot *it)
@@ -22,7 +22,8 @@ u32 window_lacks(const struct slot *it)
         used--;
     used = (used * WORD + ENTRY - 1) & -(u32)ENTRY;
     board->log_used = used;
-    if (used - ENTRY >= SECTOR - ENTRY)
+    /* Blank or full. */
+    if (used % SECTOR == 0)
         return 1;
     return differs(log + used / WORD - ENTRY_WORDS, held, ENTRY);
 }
@@ -31,20 +32,45 @@ u32 window_lacks(const struct slot *it)
  * the log could blank what follows them and bring them back: all of them go, and are seen to be gone. */
 static u32 forget_held(void)
 {
-    u32 failed = board->log_used == BLANK, at = board->map.window_log;
+    u32 at = board->map.window_log;
+    word *entry = buffers->log;
 
-    for (word *entry = buffers->log; entry < &buffers->log[SECTOR_WORDS]; at += ENTRY, entry += ENTRY_WORDS) {
-        if ((entry[0] & 0xFF) != HELD || unsealed(entry, 2 * WORD))
-            continue;
-        entry[0] = entry[1] = entry[2] = entry[3] = 0;
-        failed |= flash_program(at, entry, ENTRY);
-    }
-    return failed;
+    if (board->log_used == BLANK)
+        return 1;
+    do {
+        if ((entry[0] & 0xFF) == HELD && !unsealed(entry, 2 * WORD)) {
+            entry[0] = entry[1] = entry[2] = entry[3] = 0;
+            if (flash_program(at, entry, ENTRY))
+                return 1;
+        }
+        at += ENTRY;
+        entry += ENTRY_WORDS;
+    } while (at % SECTOR != 0);
+    return 0;
+}
+
+/* Erase the 64 KB block of the window that begins here if it is faster: if WORTH sectors of it differ (README). 0: it was not
+ * erased. What is read wrong costs time, no more. */
+static u32 erase_block(u32 from, u32 to)
+{
+    u32 differing = WORTH;
+
+    do {
+        flash_read(from, buffers->sector, SECTOR);
+        if (flash_differs(to, buffers->sector, SECTOR))
+            if (--differing == 0) {
+                SPIEraseBlock(to / BLOCK);
+                return 1;
+            }
+        from += SECTOR;
+        to += SECTOR;
+    } while (to % BLOCK != 0);
+    return 0;
 }
 
 /* A whole sector of the slot, also where the image ends in it. One that is right is neither erased nor written; several reads must
- * say it, for a bit that reads both ways may be right once. */
-static u32 copy_sector(u32 from, u32 to)
+ * say it, for a bit that reads both ways may be right once. One that is `erased` is not erased first. */
+static u32 copy_sector(u32 from, u32 to, u32 erased)
 {
     word *sector = buffers->sector;
     u32 tries = TRIES, differs;
@@ -55,7 +81,9 @@ static u32 copy_sector(u32 from, u32 to)
         differs = flash_differs(to, sector, SECTOR);
     } while (!differs && --tries);
     for (tries = TRIES; differs && tries > 0; tries--) {
-        SPIEraseSector(to / SECTOR);
+        if (!erased)
+            SPIEraseSector(to / SECTOR);
+        erased = 0;
         differs = flash_program(to, sector, SECTOR);
     }
     return differs;
@@ -73,15 +101,19 @@ u32 fill_window(const struct slot *it)
         return 1;
     if (forget_held())
         return 1;
-    for (; from < end; from += SECTOR, to += SECTOR)
-        if (copy_sector(from, to))
+    for (u32 erased = 0; from < end; from += SECTOR, to += SECTOR) {
+        /* A whole block of this image: it ends within the window, as the image does. */
+        if (to % BLOCK == 0)
+            erased = opaque((end - from) / BLOCK) && erase_block(from, to);
+        if (copy_sector(from, to, erased))
             return 1;
+    }
     return 0;
 }
 
 /* The window holds the image that window_lacks() asked for last. Failure is no harm: unknown means compare and copy once more. */
 void say_held(void)
 {
-    if (board->log_used < SECTOR)
+    if (opaque(board->log_used / SECTOR) == 0)
         flash_program(board->map.window_log + board->log_used, board->held, ENTRY);
 }

@@ -91,6 +91,7 @@ CASES = [
       for name in ("hmac_md5", "hmac_sha1")),
     FunctionCase("SPIRead", lambda noise: (noise.randrange(0x400000) & ~3, FREE, noise.randrange(4, 400) & ~3), leaves=0x200),
     FunctionCase("SPIEraseSector", lambda noise: (noise.randrange(1100),)),
+    FunctionCase("SPIEraseBlock", lambda noise: (noise.randrange(70),)),
     FunctionCase("SPIWrite", lambda noise: (noise.randrange(0x3FF000) & ~3, FREE, noise.randrange(4, 400) & ~3)),
     FunctionCase("rtc_get_reset_reason", lambda noise: ()), FunctionCase("ets_get_cpu_frequency", lambda noise: ()),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -55,12 +56,23 @@ def test_the_parts_of_the_model_make_the_whole() -> None:
     assert fast["limit"]["window"] == 0 and fast["ours_80"]["cpu"] == pytest.approx(2 * fast["ours_160"]["cpu"], abs=0.02)
 
 
-def test_the_window_is_erased_in_the_faster_way() -> None:
-    """Two blocks of 64 KB by themselves, ten at once."""
-    work = count_work(b"", pack_image(b"new"))
-    few, many = (modelled_seconds(96 * 1024, 0, changed, work)["limit"]["window"] for changed in ([3, 17], range(10)))
-    assert few == pytest.approx(2 * (0.045 + 16 * 0.0007), abs=0.01)
-    assert many == pytest.approx(0.15 + 160 * 0.0007, abs=0.01)
+SECTOR_S, PROGRAM_S, BLOCK_S = 0.045, 16 * 0.0007, 0.15
+
+
+@pytest.mark.parametrize(("changed", "length", "loader", "limit"), [
+    ([3], 0x30000, 0, 0),
+    ([9, 10, 11, 12, 13, 14, 15], 0x30000, 7 * (SECTOR_S + PROGRAM_S), 7 * (SECTOR_S + PROGRAM_S)),
+    ([19, 33], 0x30000, 2 * (SECTOR_S + PROGRAM_S), 2 * (SECTOR_S + PROGRAM_S)),
+    (range(16, 23), 0x30000, 7 * (SECTOR_S + PROGRAM_S), BLOCK_S + 16 * PROGRAM_S),
+    (range(16, 24), 0x30000, BLOCK_S + 16 * PROGRAM_S, BLOCK_S + 16 * PROGRAM_S),
+    (range(32, 42), 0x2A000, 10 * (SECTOR_S + PROGRAM_S), BLOCK_S + 10 * PROGRAM_S)],
+    ids=["not in the window", "before the first block", "two alone", "seven", "eight", "up to the image's end"])
+def test_the_window_is_erased_as_the_loader_does_it(
+    changed: Sequence[int], length: int, loader: float, limit: float,
+) -> None:
+    rows = modelled_seconds(length, 0, changed, count_work(b"", pack_image(b"new")))
+    assert rows["raw"]["window"] == rows["ours_160"]["window"] == pytest.approx(loader, abs=0.006)
+    assert rows["limit"]["window"] == pytest.approx(limit, abs=0.006)
 
 
 def test_the_work_of_a_patch_is_what_it_says() -> None:

@@ -16,7 +16,7 @@ from slotbench.vboard.chip import Cause, Machine
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.signals import PowerCut
 from support.loader.bench import CAUSES, IN_PLACE, WINDOW, bare, chip_with, same_as_model, same_flash, small_image
-from support.loader.cuts import BOARDS, SCENARIOS, settle
+from support.loader.cuts import BOARDS, SCENARIOS, settle, whole_block
 from support.loader.decision_rows import Row
 from support.loader.hostile import NAMED, flash_with, image_with, ram_part, random_image
 from support.loader.on_core import CoreBoot, core_as_model
@@ -52,6 +52,12 @@ def test_random_states(core: Path, sampler: Sampler) -> None:
     for seed in sampler.draw("random states of the loader on the core", range(RANDOM), RANDOM_DRAWN):
         print(f"state of seed {seed}")
         run(random_state(seed))
+
+
+@pytest.mark.parametrize("equal", [8, 9])
+def test_a_block_of_the_window(core: Path, equal: int) -> None:
+    """Our ROM erases it at once where the model does: where half of its sectors differ."""
+    core_as_model(WINDOW, whole_block(equal=range(equal)))
 
 
 @pytest.mark.parametrize("cause", CAUSES)

@@ -7,13 +7,26 @@ import itertools
 import pytest
 
 from slotbench.vboard.flash.cuts import Cut, CutMode
-from support.loader.cuts import BOARDS, SCENARIOS, operations, run_cuts, run_left, run_pairs, word_cuts
+from support.loader.bench import WINDOW
+from support.loader.cuts import (
+    BOARDS,
+    SCENARIOS,
+    operation_log,
+    operations,
+    run_cuts,
+    run_left,
+    run_pairs,
+    whole_block,
+    word_cuts,
+)
 from support.loader.states import spread
 from support.sampling import Sampler
 
 SEEDS = range(2)
 PAIRS, PAIRS_DRAWN = 60, 6
 TORN_EVERY = 8
+BLOCK_SEEDS, BLOCK_DRAWN = 12, 6
+"""Ways to tear the erase of a block; and how many of all cuts are tried without --whole."""
 WORDS_DRAWN = 36
 """Of up to some thousand cuts at words and pieces of erases, without --whole."""
 
@@ -28,6 +41,18 @@ def test_every_operation(name: str, scenario: str) -> None:
         if cut[1] in (CutMode.TORN, CutMode.WEAK) or cut[2] == 0]
     boots = spread(run_cuts, cuts, 12)
     print(f"\n{name}, {scenario}: {count} operations, {len(cuts)} cuts, {boots} boots, 0 bricks")
+
+
+def test_a_block_of_the_window(sampler: Sampler) -> None:
+    """64 KB are erased at once: torn, each of its sectors may be in any state."""
+    log = operation_log(WINDOW, whole_block())
+    erase = log.index(("erase", 0x10000, 0x10000))
+    torn = [Cut(erase, mode, seed) for mode in (CutMode.TORN, CutMode.WEAK) for seed in range(BLOCK_SEEDS)]
+    others = [Cut(index, mode) for index in range(len(log)) for mode in CutMode]
+    cuts = sampler.draw(
+        "cuts of a copied block", [*torn, *others], BLOCK_DRAWN, kind=lambda cut: (cut.index == erase, cut.mode))
+    boots = spread(run_cuts, [(WINDOW.name, "whole_block", cut) for cut in cuts], 12)
+    print(f"\n{len(log)} operations, {len(cuts)} cuts, {boots} boots, 0 bricks")
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

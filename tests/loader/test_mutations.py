@@ -17,7 +17,7 @@ from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.lx106.loader import loader_image, loader_sector
 from slotbench.vboard.signals import BenchViolation
 from support.loader.bench import WINDOW, same_as_model
-from support.loader.cuts import falling_back, first_boot, next_attempt
+from support.loader.cuts import falling_back, first_boot, next_attempt, whole_block
 from support.loader.decision_rows import rows
 from support.loader.hostile import NAMED, flash_with, image_with, ram_part
 from support.loader.on_core import core_as_model
@@ -61,6 +61,12 @@ def _weak_window() -> NorFlash:
     return flash
 
 
+def _torn_entry() -> NorFlash:
+    flash = first_boot(WINDOW)
+    flash.poke(WINDOW.window_log.start + 16, b"H" + bytes(range(15)))
+    return flash
+
+
 STATES: dict[str, Callable[[], NorFlash]] = {
     "first boot": lambda: first_boot(WINDOW),
     "falling back": lambda: falling_back(WINDOW),
@@ -70,6 +76,10 @@ STATES: dict[str, Callable[[], NorFlash]] = {
     "never reached the hook": _never_reached,
     "a bit of the slot that reads both ways": _weak_slot,
     "a bit of the window that reads both ways": _weak_window,
+    "a block of 64 KB": whole_block,
+    "a block of which nine sectors are right": lambda: whole_block(equal=range(9)),
+    "less than a block": lambda: whole_block(missing=16),
+    "an entry of the log whose seal is wrong": _torn_entry,
     "hostile": lambda: flash_with(WINDOW, image_with(WINDOW, ram_part(*NAMED["up to the ROM's data and over it"]))),
 }
 
@@ -93,7 +103,7 @@ MUTATIONS = {
     "a bad image is not marked": ("main.c", "mark_bad(it);", "{}", "an image that rots"),
     "attempt not spent": ("main.c", "if (spend(board->cell.spent))", "if (0)", "first boot"),
     "copy not counted": ("window.c", "&& spend(board->cell.copied)", "&& 0", "first boot"),
-    "HELD not zeroed": ("window.c", "failed |= flash_program(at, entry, ENTRY);", "", "first boot"),
+    "HELD not zeroed": ("window.c", "if (flash_program(at, entry, ENTRY))\n                return 1;", "", "first boot"),
     "HELD written too early": (
         "main.c", _FILLED_AND_SAID, "        say_held();\n" + _FILLED_AND_SAID.removesuffix(_SAY_HELD), "first boot"),
     "HELD written before the hash": (
@@ -110,6 +120,11 @@ MUTATIONS = {
     "nothing compared before an erase": (
         "window.c", "differs = flash_differs(to, sector, SECTOR);\n    } while", "differs = 1;\n    } while",
         "window right, log blank"),
+    "no block at once": ("window.c", "erase_block(from, to);", "0;", "a block of 64 KB"),
+    "a block erased and erased again": ("window.c", "if (!erased)", "", "a block of 64 KB"),
+    "a block that is not worth it": (
+        "window.c", "WORTH = 8", "WORTH = 7", "a block of which nine sectors are right"),
+    "a block beyond the image": ("window.c", "opaque((end - from) / BLOCK) && ", "", "less than a block"),
     "chip_size left as it was": (
         "main.c", "flashchip->size = board->map.visible_bytes;", ";", "first boot"),
     "the attempt's end not written": ("main.c", "write_end_of_attempt();", "", "falling back"),

@@ -10,7 +10,7 @@ from slotbench.boards import BoardProfile
 from slotbench.formats.segments import DRAM, IRAM
 from slotbench.vboard.loader.model import BootResult
 from support.loader.bench import ENTRY_OFFSET, TAIL, WINDOW, boot, chip_with, same_flash
-from support.loader.cuts import BOARDS, SCENARIOS, settle
+from support.loader.cuts import BOARDS, SCENARIOS, settle, whole_block
 from support.loader.decision_rows import Row
 from support.loader.qemu import Qemu, What
 from support.loader.states import flash_of_row, rows_of_both_maps
@@ -60,6 +60,23 @@ def test_cuts_at_words(qemu: Qemu, name: str, scenario: str) -> None:
             settle(board, soc.flash, cut, boots=1)
             assert same_flash(again.flash, soc.flash), f"cut {cut} {mode}: the benches differ"
     print(f"\n{name}, {scenario}: {3 * len(cuts)} of {3 * steps} cuts under QEMU, 0 bricks")
+
+
+def test_a_block_of_the_window_is_erased_at_once(qemu: Qemu) -> None:
+    """The copy counted and the log written, 6 sectors of 16 pieces and 1024 words, then the 256 pieces of the block."""
+    clean = chip_with(whole_block())
+    ours = boot(WINDOW, chip_with(whole_block()))
+    assert qemu.boot(clean, ENTRY).what is What.JUMPED
+    assert same_flash(clean.flash, ours.soc.flash)
+    soc = chip_with(whole_block())
+    erase = 1 + 4 + 6 * (16 + 1024)
+    assert qemu.boot(soc, ENTRY, cut=erase + 100, mode="torn", seed=1).what is What.CUT
+    left = soc.flash.peek(0x10000, 0x10000)
+    assert left[: 100 * 256] == b"\xff" * (100 * 256) and b"\xff" * 256 not in left[100 * 256 :]
+    again = chip_with(soc.flash.clone())
+    assert qemu.boot(again, ENTRY).what is What.JUMPED
+    settle(WINDOW, soc.flash, 1, boots=1)
+    assert same_flash(again.flash, soc.flash)
 
 
 def test_ram_that_no_segment_names_is_left_alone(qemu: Qemu) -> None:

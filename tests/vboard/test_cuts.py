@@ -8,11 +8,12 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode, all_cuts
-from slotbench.vboard.flash.nor import SECTOR, NorFlash, PowerCut
+from slotbench.vboard.flash.nor import BLOCK, SECTOR, NorFlash, PowerCut
 
 SIZE = 4 * SECTOR
 OLD = random.Random(1).randbytes(SECTOR)
 NEW = random.Random(2).randbytes(SECTOR)
+BLOCK_BEFORE = random.Random(3).randbytes(BLOCK)
 SEEDS = range(60)
 
 
@@ -92,6 +93,34 @@ def test_a_dead_flash_stays_dead_until_power_is_back() -> None:
     flash.power_on()
     flash.erase(0)
     assert flash.operations == 2
+
+
+def torn_block(seed: int, mode: CutMode = CutMode.TORN) -> NorFlash:
+    flash = NorFlash(3 * BLOCK, image=bytes(BLOCK) + BLOCK_BEFORE + bytes(BLOCK))
+    flash.arm(Cut(0, mode, seed))
+    with pytest.raises(PowerCut):
+        flash.erase_block(1)
+    assert flash.peek(0, BLOCK) + flash.peek(2 * BLOCK, BLOCK) == bytes(2 * BLOCK)
+    return flash
+
+
+def test_a_torn_block_leaves_sectors_in_any_state() -> None:
+    """As they were, blank, and in between: beside one another in every mixture."""
+    blank = b"\xff" * SECTOR
+    mixtures = set()
+    for seed in SEEDS:
+        flash = torn_block(seed)
+        assert torn_block(seed).peek(BLOCK, BLOCK) == flash.peek(BLOCK, BLOCK), "the same cut leaves the same"
+        states = []
+        for at in range(0, BLOCK, SECTOR):
+            sector, before = flash.peek(BLOCK + at, SECTOR), BLOCK_BEFORE[at : at + SECTOR]
+            states.append("old" if sector == before else "blank" if sector == blank else "partly")
+        mixtures.add(frozenset(states))
+    assert {frozenset(it) for it in (
+        ["old"], ["blank"], ["old", "blank", "partly"], ["old", "partly"], ["blank", "partly"])} <= mixtures
+    assert torn_block(3, CutMode.WEAK).weak
+    assert torn_block(0, CutMode.BEFORE).peek(BLOCK, BLOCK) == BLOCK_BEFORE
+    assert torn_block(0, CutMode.AFTER).peek(BLOCK, BLOCK) == b"\xff" * BLOCK
 
 
 def test_a_torn_program_leaves_pages_in_order() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from slotbench.errors import BenchError
 from slotbench.vboard.clock import Clock
-from slotbench.vboard.flash.nor import SECTOR, BenchViolation, FlashOperation, NorFlash, PowerCut
+from slotbench.vboard.flash.nor import BLOCK, SECTOR, BenchViolation, FlashOperation, NorFlash, PowerCut
 
 SIZE = 8 * SECTOR
 
@@ -60,6 +60,25 @@ def test_alignment_and_bounds(addr: int, length: int) -> None:
 def test_erase_outside_the_chip(sector: int) -> None:
     with pytest.raises(BenchViolation):
         NorFlash(SIZE).erase(sector)
+
+
+@pytest.mark.parametrize("block", [-1, 2])
+def test_a_block_outside_the_chip(block: int) -> None:
+    with pytest.raises(BenchViolation):
+        NorFlash(2 * BLOCK).erase_block(block)
+
+
+def test_a_block_is_erased_in_one_operation_and_wears_each_sector() -> None:
+    flash = NorFlash(3 * BLOCK, image=bytes(3 * BLOCK))
+    flash.set_weak(BLOCK + 8, 4)
+    flash.set_stuck(BLOCK // SECTOR + 3)
+    flash.erase_block(1, "loader")
+    assert flash.log == [FlashOperation(0, "erase", BLOCK, BLOCK, "loader")]
+    assert (flash.erases, flash.clock.us) == (1, 150_000)
+    assert flash.wear == [0] * 16 + [1] * 16 + [0] * 16
+    blank = b"\xff" * SECTOR
+    assert flash.peek(BLOCK, BLOCK) == 3 * blank + bytes(SECTOR) + 12 * blank and not flash.weak
+    assert flash.peek(0, BLOCK) + flash.peek(2 * BLOCK, BLOCK) == bytes(2 * BLOCK)
 
 
 def test_log_counters_and_wear() -> None:

@@ -9,8 +9,9 @@ import pytest
 from slotbench.formats import windowlog
 from slotbench.formats.journal import JournalCell, SlotState
 from slotbench.formats.rtc import BootReason
+from slotbench.vboard.firmware import build
 from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode
-from slotbench.vboard.flash.nor import NorFlash, PowerCut
+from slotbench.vboard.flash.nor import BLOCK, NorFlash, PowerCut
 from slotbench.vboard.loader.model import BootResult
 from slotbench.vboard.soc import Soc
 from support.vboard.flash import put_cell, put_window
@@ -69,3 +70,22 @@ def test_no_cut_of_a_fallback_pairs_ram_with_another_irom() -> None:
     tried = sweep_of(flash, (*EVERY_MODE, CutMode.WEAK), range(6))
     assert tried >= 9 * 24
     print(f"{tried} cuts of a fallback")
+
+
+def test_no_cut_of_a_copy_with_a_whole_block_pairs_ram_with_another_irom() -> None:
+    """64 KB of the window are erased in one operation, which is torn in many ways."""
+    images = build("1.0.0", size=2 * BLOCK), build("2.0.0", size=2 * BLOCK, seed=1)
+    flash = updated(*images)
+    dry = chip_of(flash.clone())
+    boot(dry)
+    erase = next(op.index for op in dry.flash.log or [] if op.length == BLOCK)
+    for seed in range(12):
+        for mode in (CutMode.TORN, CutMode.WEAK):
+            soc = chip_of(flash.clone(), seed)
+            soc.flash.arm(Cut(erase, mode, seed))
+            with pytest.raises(PowerCut):
+                boot(soc)
+            for _ in range(2):
+                soc.power_on()
+                require_right(soc, boot(soc), images)
+                soc.power_off()

@@ -12,6 +12,7 @@ from typing import Final
 
 from slotbench.benchmark.work import PatchWork
 from slotbench.formats.blocks import BLOCK_BYTES, block_count
+from slotbench.formats.image import IROM_OFFSET
 
 __all__ = ["ESPHOME_S", "FREQUENCIES_MHZ", "modelled_seconds", "serial_seconds"]
 
@@ -22,6 +23,10 @@ DOCUMENT_BYTES: Final = 7_000
 ERASE_BLOCK_S: Final = 0.045
 """A 4 KB erase, typical in the data sheets of W25Q and GD25Q."""
 ERASE_64K_S: Final = 0.15
+_SECTORS: Final = 16
+_FIRST: Final = IROM_OFFSET // BLOCK_BYTES
+_WORTH: Final = 8
+"""Of 16 sectors so many must differ for the loader to erase all at once (device/slotboot/README.md)."""
 PROGRAM_BLOCK_S: Final = BLOCK_BYTES // 256 * 0.0007
 READ_BYTES_S: Final = 2_000_000
 RESTART_S: Final = 5.0
@@ -48,12 +53,12 @@ def modelled_seconds(
     at each frequency (`ours_80`, `ours_160`), and the `limit`.
 
     The spare slot holds another image, so each of its blocks is erased. The window holds the old one: its
-    blocks `changed` (blocks.changed_blocks) are copied. The limit is radio, 4 KB erases and programs in the
-    slot and 64 KB erases in the window, nothing else.
+    blocks `changed` (blocks.changed_blocks) are copied, as the loader does it. The limit is radio, 4 KB
+    erases and programs in the slot and 64 KB erases in the window wherever they are faster, nothing else.
     """
     count = block_count(new_length)
     slot = {"erase": count * ERASE_BLOCK_S, "program": count * PROGRAM_BLOCK_S}
-    window = {"window": len(changed) * (ERASE_BLOCK_S + PROGRAM_BLOCK_S)}
+    window = {"window": _window(new_length, changed)}
     rest = {**slot, "read": 5 * new_length / READ_BYTES_S, **window, "restart": RESTART_S}
     rows: dict[str, dict[str, float]] = {
         "raw": {
@@ -63,7 +68,7 @@ def modelled_seconds(
         work.edits * _EDIT_CYCLES + work.predictions * _PREDICTION_CYCLES + work.inflated * _INFLATED_CYCLES)
     for frequency in FREQUENCIES_MHZ:
         rows[f"ours_{frequency}"] = {"radio": _radio(fetched), **rest, "cpu": _cpu(count, applied, frequency)}
-    rows["limit"] = {"radio": _radio(fetched), **slot, "window": _best_window(changed)}
+    rows["limit"] = {"radio": _radio(fetched), **slot, "window": _window(new_length, changed, at_best=True)}
     return {
         name: {part: round(seconds, 2) for part, seconds in {**row, "total": sum(row.values())}.items()}
         for name, row in rows.items()}
@@ -82,8 +87,21 @@ def _cpu(count: int, cycles: int, frequency: int) -> float:
     return (_CHECK_CYCLES + count * _BLOCK_CYCLES + cycles) / (frequency * 1e6)
 
 
-def _best_window(changed: Sequence[int]) -> float:
-    """Each 64 KB of the window is erased at once, or in 4 KB where that is faster."""
-    together = [block * BLOCK_BYTES // 65536 for block in changed]
-    erases = sum(min(ERASE_64K_S, together.count(each) * ERASE_BLOCK_S) for each in set(together))
-    return erases + len(changed) * PROGRAM_BLOCK_S
+def _window(new_length: int, changed: Sequence[int], *, at_best: bool = False) -> float:
+    """Sectors one by one, or the 64 KB around them at once; what is erased of the image is programmed.
+
+    The loader takes 64 KB at once where all of them belong to the image and _WORTH sectors differ, `at_best`
+    wherever it is faster and all of them belong to the window.
+    """
+    seconds = 0.0
+    for start in sorted({block // _SECTORS * _SECTORS for block in changed}):
+        differing = sum(max(start, _FIRST) <= block < start + _SECTORS for block in changed)
+        in_window = start >= _FIRST
+        in_image = in_window and (start + _SECTORS) * BLOCK_BYTES <= new_length
+        one_by_one = differing * (ERASE_BLOCK_S + PROGRAM_BLOCK_S)
+        at_once = ERASE_64K_S + (_SECTORS if in_image else differing) * PROGRAM_BLOCK_S
+        if at_best:
+            seconds += min(one_by_one, at_once) if in_window else one_by_one
+        else:
+            seconds += at_once if in_image and differing >= _WORTH else one_by_one
+    return seconds

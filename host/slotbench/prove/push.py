@@ -23,7 +23,7 @@ from slotbench.release.build import build_release
 from slotbench.release.development import ON_BOARD
 from slotbench.release.keys import SigningKey
 from slotbench.vboard.board import BoardState, VirtualBoard
-from slotbench.vboard.flash.nor import PAGE, FlashOperation
+from slotbench.vboard.flash.nor import BLOCK, PAGE, FlashOperation
 from slotbench.vboard.micropython.process import VMDied
 from slotbench.vboard.network.turns import ClientStopped, TurnTakingNetwork
 from slotbench.vboard.signals import BenchViolation
@@ -66,9 +66,10 @@ class PushTestBed:
     ) -> None:
         self.key = key if key is not None else SigningKey.generate()
         self.secret = secrets.token_bytes(32)
-        self.testbed = TestBed(folder, size=size, seed=seed, vm=vm, main=main, edit=self._mark)
+        self.testbed = TestBed(folder, size=size, seed=seed, vm=vm, main=main, edit=self.mark)
 
-    def _mark(self, files: dict[str, bytes]) -> None:
+    def mark(self, files: dict[str, bytes]) -> None:
+        """Give a board the secret and the development key of this test bed."""
         modulus = base64.b64encode(self.key.modulus).decode()
         files["/twoslot.secret"] = json.dumps({"secret": self.secret.hex()}).encode()
         files[f"/{ON_BOARD}"] = json.dumps({"modulus": modulus}).encode()
@@ -208,5 +209,7 @@ def _seconds(board: VirtualBoard, ops: list[FlashOperation]) -> float:
     """Seconds that these operations take by the flash's time model."""
     timing = board.flash.timing
     pages = sum(-(-op.length // PAGE) for op in ops if op.kind == "program")
-    erases = sum(op.kind == "erase" for op in ops)
-    return (pages * timing.page_program_us + erases * timing.sector_erase_us) / 1e6
+    erases = sum(
+        timing.block_erase_us if op.length == BLOCK else timing.sector_erase_us
+        for op in ops if op.kind == "erase")
+    return (pages * timing.page_program_us + erases) / 1e6

@@ -11,7 +11,7 @@ from typing import Final
 
 from slotbench.vboard.buffers import offset_in_object
 from slotbench.vboard.clock import Clock
-from slotbench.vboard.flash.nor import SECTOR, NorFlash
+from slotbench.vboard.flash.nor import BLOCK, SECTOR, NorFlash
 from slotbench.vboard.memory import SdkHeap
 from slotbench.vboard.signals import BenchViolation, ChipReset, DeviceOSError, PowerCut
 
@@ -183,6 +183,13 @@ class Soc:
             self.require_power()
             raise DeviceOSError(_EIO)
         self.flash.erase(sector, actor)
+
+    def rom_erase_block(self, block: int, actor: str) -> None:
+        """SPIEraseBlock: 64 KB. Raises OSError(5) where the ROM returns an error."""
+        if not 0 <= block < self.chip_size // BLOCK:
+            self.require_power()
+            raise DeviceOSError(_EIO)
+        self.flash.erase_block(block, actor)
 
     # What ports/esp8266/modesp.c does with them.
 

@@ -138,7 +138,9 @@ def test_a_rollout_is_started_paused_resumed_aborted(
     assert rollout("pause") == f"{what} paused at 10 %"
     assert rollout("resume") == f"{what} running at 10 %"
     ran = slotbench("fleet", "rollout", "list", "--database", url)
-    assert ran.out == f"{what} running at 10 %; of 40 boards 0 began, 0 confirmed, 0 failed, 0 silent\n"
+    assert ran.out.splitlines() == [
+        f"{what} running at 10 %; of 40 boards 0 began, 0 confirmed, 0 failed, 0 silent",
+        "  100 % follows in 2 hours at the earliest, once 80 % of this step's boards confirmed it"]
     said = json.loads(rollout("abort", "--json"))["result"]
     assert said["rollout"]["state"] == "aborted" and said["signed_here"]
     ran = slotbench("fleet", "rollout", "pause", *offered, "--database", url)

@@ -11,7 +11,7 @@ typedef uint32_t u32;
 
 enum { JUMPED = 1, TRAPPED, RETURNED, NOTHING_BOOTS, CUT, REFUSED };
 enum { BEFORE, TORN, AFTER };
-enum { SECTOR = 4096, PIECE = 256, RTC_WORDS = 192 };
+enum { SECTOR = 4096, BLOCK = 65536, PIECE = 256, RTC_WORDS = 192 };
 
 static struct {
     u32 entry, hardware_cause, cut, mode, seed, patience_us;
@@ -142,13 +142,12 @@ u32 SPIWrite(u32 at, const u32 *from, u32 bytes)
     return 0;
 }
 
-u32 SPIEraseSector(u32 sector)
+/* Pieces of an erase, one after the other; torn, the one that was under way holds noise. */
+static void erase(u32 at, u32 end)
 {
     static u32 piece[PIECE / 4];
 
-    if (sector >= FLASHCHIP[2] / SECTOR)
-        return 1;
-    for (u32 at = sector * SECTOR; at < (sector + 1) * SECTOR; at += PIECE) {
+    for (; at < end; at += PIECE) {
         int cut = step();
         for (u32 i = 0; i < PIECE / 4; i++)
             piece[i] = cut && job.mode == TORN ? noise() : 0xFFFFFFFF;
@@ -156,6 +155,21 @@ u32 SPIEraseSector(u32 sector)
         if (cut)
             finish(CUT, 0);
     }
+}
+
+u32 SPIEraseSector(u32 sector)
+{
+    if (sector >= FLASHCHIP[2] / SECTOR)
+        return 1;
+    erase(sector * SECTOR, (sector + 1) * SECTOR);
+    return 0;
+}
+
+u32 SPIEraseBlock(u32 block)
+{
+    if (block >= FLASHCHIP[2] / BLOCK)
+        return 1;
+    erase(block * BLOCK, (block + 1) * BLOCK);
     return 0;
 }
 

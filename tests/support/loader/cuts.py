@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import random
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container
 from contextlib import suppress
 from typing import Literal
 
@@ -14,7 +14,7 @@ from slotbench.formats import windowlog
 from slotbench.formats.journal import Ended, JournalCell, SlotState
 from slotbench.formats.rtc import BootReason
 from slotbench.vboard.flash.cuts import Cut, CutMode
-from slotbench.vboard.flash.nor import SECTOR, NorFlash
+from slotbench.vboard.flash.nor import BLOCK, SECTOR, NorFlash
 from slotbench.vboard.loader.model import BootResult
 from slotbench.vboard.lx106.machine import LoaderMachine
 from slotbench.vboard.lx106.steps import WordFlash
@@ -55,8 +55,28 @@ def falling_back(board: BoardProfile) -> NorFlash:
     return _board_with(board, NEW, _cell(spent=_first(_ATTEMPTS), copied=_first(1), reached=True, ended=ended))
 
 
+def whole_block(board: BoardProfile = WINDOW, *, equal: Collection[int] = (), missing: int = 0) -> NorFlash:
+    """The trial of an image that ends where the 64 KB block at 0x10000 does, or so many bytes before.
+
+    The window has the sectors `equal` of the block already.
+    """
+    length = 2 * BLOCK - board.irom_offset - 16 - missing
+    old, new = (small_image(version, None, length) for version in (OLD, NEW))
+    flash = bare(board)
+    put(board, flash, 0, old, 1, confirmed=True)
+    put(board, flash, 1, new, 2)
+    put_cell(board, flash, _cell())
+    put_window(board, flash, old)
+    for sector in equal:
+        at = BLOCK + sector * SECTOR
+        flash.poke(at, new[at : at + SECTOR])
+    return flash
+
+
 SCENARIOS: dict[str, Callable[[BoardProfile], NorFlash]] = {
     it.__name__: it for it in (first_boot, next_attempt, falling_back)}
+MORE_SCENARIOS: dict[str, Callable[[BoardProfile], NorFlash]] = {**SCENARIOS, "whole_block": whole_block}
+"""With one for maps with an exec window."""
 
 
 def image_of(board: BoardProfile, version: str, slot: int) -> bytes:
@@ -108,11 +128,16 @@ def _powered(flash: NorFlash, seed: int) -> Soc:
     return chip_with(flash, seed=seed)
 
 
-def operations(board: BoardProfile, flash: NorFlash) -> int:
-    """Flash operations of one boot."""
+def operation_log(board: BoardProfile, flash: NorFlash) -> list[tuple[str, int, int]]:
+    """Kind, address and length of the flash operations of one boot."""
     twin = flash.clone()
     boot(board, chip_with(twin))
-    return twin.operations
+    return [(op.kind, op.addr, op.length) for op in twin.log or ()]
+
+
+def operations(board: BoardProfile, flash: NorFlash) -> int:
+    """Flash operations of one boot."""
+    return len(operation_log(board, flash))
 
 
 def cut_once(board: BoardProfile, flash: NorFlash, cut: Cut) -> None:
@@ -130,7 +155,7 @@ def run_cuts(batch: list[tuple[str, str, Cut]]) -> int:
     boots = 0
     for name, scenario, cut in batch:
         board = BOARDS[name]
-        flash = SCENARIOS[scenario](board)
+        flash = MORE_SCENARIOS[scenario](board)
         try:
             cut_once(board, flash, cut)
             boots += 1 + settle(board, flash, cut.seed)
@@ -144,7 +169,7 @@ def run_pairs(batch: list[tuple[str, str, int]]) -> int:
     boots = 0
     for name, scenario, seed in batch:
         board, rng = BOARDS[name], random.Random(f"pair {seed}")
-        flash = SCENARIOS[scenario](board)
+        flash = MORE_SCENARIOS[scenario](board)
         cuts = []
         try:
             for _ in range(2):
@@ -173,7 +198,7 @@ def word_cuts(board: BoardProfile, scenario: str, torn_every: int, drawn: Contai
     """
     left: dict[int, NorFlash] = {}
     numbers = itertools.count()
-    flash = WordFlash.from_flash(SCENARIOS[scenario](board))
+    flash = WordFlash.from_flash(MORE_SCENARIOS[scenario](board))
 
     def on_step(kind: Literal["erase", "program"], addr: int, word: bytes) -> None:
         step = flash.operations

@@ -21,12 +21,12 @@ TRIAL = JournalCell(
 )  # fmt: skip
 
 
-def updated() -> NorFlash:
+def updated(old: bytes = OLD, new: bytes = NEW) -> NorFlash:
     """A board that ran 1.0.0 and has just activated the trial of 2.0.0."""
     flash = bare_flash()
-    put_slot(flash, 0, OLD, 1, confirmed=True)
-    put_slot(flash, 1, NEW, 2)
-    put_window(flash, OLD)
+    put_slot(flash, 0, old, 1, confirmed=True)
+    put_slot(flash, 1, new, 2)
+    put_window(flash, old)
     put_cell(flash, TRIAL)
     return flash
 
@@ -64,9 +64,9 @@ def operations(soc: Soc) -> list[tuple[str, int]]:
     return [(op.kind, op.addr) for op in soc.flash.log or []]
 
 
-def require_right(soc: Soc, result: BootResult) -> None:
+def require_right(soc: Soc, result: BootResult, images: tuple[bytes, bytes] = (OLD, NEW)) -> None:
     """RAM and exec window are what a plain flash of the image in the slot would give."""
-    data = (OLD, NEW)[result.slot]
+    data = images[result.slot]
     parsed = parse_e9(data)
     assert result.segments == tuple((segment.address, segment.data) for segment in parsed.segments)
     assert (result.entry, result.length) == (parsed.entry, len(data))

@@ -10,7 +10,7 @@ from typing import Final
 
 from slotbench.boards import BoardProfile
 from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode
-from slotbench.vboard.flash.nor import SECTOR, NorFlash
+from slotbench.vboard.flash.nor import BLOCK, SECTOR, NorFlash
 
 __all__ = ["SampledCuts", "SampledFlash"]
 
@@ -70,6 +70,11 @@ class SampledFlash(NorFlash):
         """As NorFlash's."""
         self._draw(sector * SECTOR)
         super().erase(sector, actor)
+
+    def erase_block(self, block: int, actor: str = "cpu") -> None:
+        """As NorFlash's."""
+        self._draw(block * BLOCK)
+        super().erase_block(block, actor)
 
     def _draw(self, address: int) -> None:
         if self.cuts is not None and self.powered:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from slotbench.prove.invariants import Invariants
 from slotbench.vboard.flash.cuts import Cut, commit_happens
-from slotbench.vboard.flash.nor import SECTOR, FlashOperation, NorFlash
+from slotbench.vboard.flash.nor import BLOCK, SECTOR, FlashOperation, NorFlash
 from slotbench.vboard.signals import PowerCut
 
 __all__ = ["RecordedOperation", "RecordingFlash"]
@@ -45,6 +45,8 @@ class RecordedOperation:
         try:
             if self.op.kind == "commit":
                 flash.commit(lambda: None, self.op.length)
+            elif self.op.kind == "erase" and self.op.length == BLOCK:
+                flash.erase_block(self.op.addr // BLOCK, self.op.actor)
             elif self.op.kind == "erase":
                 flash.erase(self.op.addr // SECTOR, self.op.actor)
             else:
@@ -81,10 +83,17 @@ class RecordingFlash(NorFlash):
 
     def erase(self, sector: int, actor: str = "cpu") -> None:
         """Erase, and remember."""
-        before = self.clone()
-        index = self.operations
+        before, index = self.clone(), self.operations
         super().erase(sector, actor)
-        op = FlashOperation(index, "erase", sector * SECTOR, SECTOR, actor)
+        self._remember_erase(before, FlashOperation(index, "erase", sector * SECTOR, SECTOR, actor))
+
+    def erase_block(self, block: int, actor: str = "cpu") -> None:
+        """Erase 64 KB, and remember."""
+        before, index = self.clone(), self.operations
+        super().erase_block(block, actor)
+        self._remember_erase(before, FlashOperation(index, "erase", block * BLOCK, BLOCK, actor))
+
+    def _remember_erase(self, before: NorFlash, op: FlashOperation) -> None:
         files = self.files()
         self.moments.append(RecordedOperation(op, before, b"", *self.past(), files, files))
 

@@ -6,15 +6,13 @@ import ctypes
 from typing import Any, Final
 
 from slotbench.vboard.chip.binding import ERASE, PROGRAM, READ, CFlashCalls
-from slotbench.vboard.flash.nor import SECTOR, NorFlash
+from slotbench.vboard.flash.nor import BLOCK, SECTOR, NorFlash
 
 __all__ = ["FlashBridge"]
 
 _PAGE: Final = 256
-_BLOCK: Final = 0x10000
-_BLOCK_ERASE_US: Final = 150_000
 _CHIP_ERASE_US: Final = 10_000_000
-"""Winbond W25Q32FV datasheet, typical: a block erase and a chip erase are quicker than their sectors."""
+"""Typical of a Winbond W25Q32FV: a chip erase is quicker than those of its sectors."""
 
 
 class FlashBridge:
@@ -76,12 +74,15 @@ class FlashBridge:
 
     def _erase(self, _host: object, offset: int, length: int, busy_us: Any) -> int:
         def erase() -> None:
+            if length == BLOCK:
+                self.flash.erase_block(offset // BLOCK, self.actor)
+                return
             for sector in range(offset // SECTOR, (offset + length) // SECTOR):
                 self.flash.erase(sector, self.actor)
 
         error = self._timed(offset, length, busy_us, erase)
-        if length > SECTOR:
-            busy_us[0] = _BLOCK_ERASE_US if length == _BLOCK else _CHIP_ERASE_US
+        if length > BLOCK:
+            busy_us[0] = _CHIP_ERASE_US
         return error
 
     def _read(self, _host: object, offset: int, data: Any, length: int) -> int:

@@ -14,6 +14,7 @@ from slotbench.errors import USAGE, BenchError
 __all__ = ["EVERY_MODE", "Cut", "CutMode", "all_cuts", "commit_happens", "torn_erase", "torn_program"]
 
 _PAGE = 256
+_SECTOR = 4096
 _EDGES = (0, 1, 1, 2, 5)
 
 
@@ -125,11 +126,14 @@ def _some_bits(old: bytes, whole: bytes, rng: random.Random) -> bytes:
 
 
 def torn_erase(old: bytes, rng: random.Random) -> bytes:
-    """What a sector holds after its erase was torn: stretches old, erased, zero, rising or noise.
+    """What a sector or a block holds after its erase was torn: stretches old, erased, zero, rising or noise.
 
     The part first programs all bits to 0 and then raises them to 1, in no promised order. Every
-    stretch, from a word to the whole sector, may therefore be in any of these states.
+    stretch, from a word to the whole, may therefore be in any of these states. A block of sectors is
+    torn as a whole, or each of them by itself.
     """
+    if len(old) > _SECTOR and rng.random() < 0.5:
+        return b"".join(torn_erase(old[at : at + _SECTOR], rng) for at in range(0, len(old), _SECTOR))
     size = len(old)
     edges = sorted({0, size, *(rng.randrange(0, size, 4) for _ in range(rng.choice(_EDGES)))})
     torn = bytearray()

@@ -12,48 +12,23 @@ import os
 import random
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.cuts import Cut, CutMode, commit_happens, torn_erase, torn_program
+from slotbench.vboard.flash.timing import FlashOperation, FlashTiming, Kind
 from slotbench.vboard.signals import BenchViolation, PowerCut
 
-__all__ = ["PAGE", "SECTOR", "BenchViolation", "FlashOperation", "FlashTiming", "NorFlash", "PowerCut"]
+__all__ = [
+    "BLOCK", "PAGE", "SECTOR", "BenchViolation", "FlashOperation", "FlashTiming", "NorFlash", "PowerCut",
+]
 
+BLOCK: Final = 0x10000
 SECTOR: Final = 4096
 PAGE: Final = 256
-Kind: TypeAlias = Literal["erase", "program", "commit"]
 _BLANK: Final = b"\xff" * SECTOR
-
-
-@dataclass(frozen=True, slots=True)
-class FlashTiming:
-    """What operations cost in microseconds: typical datasheet figures, not worst cases.
-
-    Erase and program: Winbond W25Q32FV datasheet, typical (45 ms a 4 KB sector, 0.7 ms a 256-byte
-    page). Reading: 1 MB/s, an estimate for ROM SPIRead at 40 MHz dual with its call overhead.
-    """
-
-    sector_erase_us: int = 45_000
-    page_program_us: int = 700
-    read_bytes_per_us: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class FlashOperation:
-    """One erase or program as it was started: `kind`, byte address, length in bytes, who did it.
-
-    A `commit` is a change of the filesystem, whose files are not in this flash: its address is -1.
-    """
-
-    index: int
-    kind: Kind
-    addr: int
-    length: int
-    actor: str
 
 
 class NorFlash:
@@ -164,24 +139,37 @@ class NorFlash:
 
     def erase(self, sector: int, actor: str = "cpu") -> None:
         """Erase sector number `sector` to 0xFF."""
-        addr = sector * SECTOR
-        self._check(addr, SECTOR, "erase")
-        cut = self._begin("erase", addr, SECTOR, actor)
-        self.clock.us += self.timing.sector_erase_us
+        self._erase(range(sector, sector + 1), self.timing.sector_erase_us, actor)
+
+    def erase_block(self, block: int, actor: str = "cpu") -> None:
+        """Erase 64 KB block number `block` to 0xFF: one operation, torn in all of its sectors."""
+        first = block * BLOCK // SECTOR
+        self._erase(range(first, first + BLOCK // SECTOR), self.timing.block_erase_us, actor)
+
+    def _erase(self, sectors: range, takes_us: int, actor: str) -> None:
+        addr, length = sectors.start * SECTOR, len(sectors) * SECTOR
+        self._check(addr, length, "erase")
+        cut = self._begin("erase", addr, length, actor)
+        self.clock.us += takes_us
         self.erases += 1
-        self.wear[sector] += 1
-        old = bytes(self._sectors[sector])
+        old = self.peek(addr, length)
         if self.weak:
-            for word in range(addr, addr + SECTOR, 4):
+            for word in range(addr, addr + length, 4):
                 self.weak.pop(word, None)
+        torn = None
         if cut is not None and cut.mode in (CutMode.TORN, CutMode.WEAK):
-            self._sectors[sector] = torn_erase(old, _luck(cut, addr))
-            if cut.mode is CutMode.WEAK:
-                self._weaken(addr, _BLANK, old)
-        elif sector in self.stuck:
-            self._sectors[sector] = self._partly(sector, old, _BLANK)
-        else:
-            self._sectors[sector] = _BLANK
+            torn = torn_erase(old, _luck(cut, addr))
+        for sector in sectors:
+            self.wear[sector] += 1
+            at = (sector - sectors.start) * SECTOR
+            if torn is not None:
+                self._sectors[sector] = torn[at : at + SECTOR]
+            elif sector in self.stuck:
+                self._sectors[sector] = self._partly(sector, old[at : at + SECTOR], _BLANK)
+            else:
+                self._sectors[sector] = _BLANK
+        if cut is not None and cut.mode is CutMode.WEAK:
+            self._weaken(addr, b"\xff" * length, old)
         if cut is not None:
             self._die(cut)
 

@@ -83,7 +83,7 @@ def forecast_boot(board: BoardProfile, data: bytes) -> Forecast:
     started = result if isinstance(result, BootResult) else None
     descriptor = before.descriptors[started.slot] if started is not None else None
     ops = flash.log or []
-    copied = {op.addr for op in ops if op.kind == "erase" and op.addr in board.window}
+    copied = {op.addr for op in ops if op.kind == "program" and op.addr in board.window}
     trial = started is not None and started.why is BootReason.TRIAL and after.cell is not None
     return Forecast(
         slot=started.slot if started is not None else None,

@@ -132,6 +132,7 @@ class RomHooks:
     def _functions(self) -> dict[str, Callable[..., int | None]]:
         return {
             "SPIRead": self._spi_read, "SPIWrite": self._spi_write, "SPIEraseSector": self._spi_erase_sector,
+            "SPIEraseBlock": self._spi_erase_block,
             "Wait_SPI_Idle": self._wait_spi_idle,
             "ets_printf": self._ets_printf, "ets_putc": self._ets_putc, "uart_tx_one_char": self._ets_putc,
             "ets_delay_us": self._ets_delay_us, "rtc_get_reset_reason": self._rtc_get_reset_reason,
@@ -165,6 +166,14 @@ class RomHooks:
         self.take_chip_size()
         try:
             self.soc.rom_erase(sector, _ACTOR)
+        except DeviceOSError:
+            return 1
+        return 0
+
+    def _spi_erase_block(self, block: int) -> int:
+        self.take_chip_size()
+        try:
+            self.soc.rom_erase_block(block, _ACTOR)
         except DeviceOSError:
             return 1
         return 0

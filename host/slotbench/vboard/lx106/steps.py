@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from slotbench.vboard.flash.cuts import CutMode, torn_erase
-from slotbench.vboard.flash.nor import PAGE, SECTOR, FlashTiming, NorFlash
+from slotbench.vboard.flash.nor import BLOCK, PAGE, SECTOR, FlashTiming, NorFlash
 
 __all__ = ["Step", "WordFlash"]
 
@@ -47,6 +47,11 @@ class WordFlash(NorFlash):
             self.erase_piece(addr, actor)
         self.erases += 1
         self.wear[sector] += 1
+
+    def erase_block(self, block: int, actor: str = "cpu") -> None:
+        """As `erase`, for its sectors one after the other."""
+        for sector in range(block * BLOCK // SECTOR, (block + 1) * BLOCK // SECTOR):
+            self.erase(sector, actor)
 
     def erase_piece(self, addr: int, actor: str = "cpu") -> None:
         """The page at `addr` of a sector that is being erased."""
