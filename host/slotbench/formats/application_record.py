@@ -12,8 +12,8 @@ from slotbench.formats import FormatError
 from slotbench.formats.seal import BODY_BYTES, SEAL_BYTES, digest8
 
 __all__ = [
-    "FILES", "FOLDERS", "LIST_PART", "MAGIC", "OUTSIDE", "PART", "RECORD_BYTES", "WHY", "ApplicationRecord", "Folder",
-    "FolderState", "newest_record",
+    "FILES", "FOLDERS", "LIST_PART", "MAGIC", "OUTSIDE", "PART", "RECORD_BYTES", "WHY",
+    "ApplicationRecord", "Folder", "FolderState", "newest_record",
 ]
 
 MAGIC: Final = b"2SB1"
