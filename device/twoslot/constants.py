@@ -152,6 +152,7 @@ KEYS_FILE = const("/twoslot.keys")
 KEYS_COPY = const("/twoslot.keys2")
 SECRET_FILE = const("/twoslot.secret")
 WHY_FILE = const("/twoslot.why")
+LIST_PART = const("/twoslot.list.part")
 PACK_FILE = const(b"twoslot.pack")  # in a file list: twoslot itself, for boards without the loader
 
 # Applications (FORMATS.md, application record): the record is a list, these are the places of its fields.

@@ -6,7 +6,7 @@ from binascii import unhexlify
 
 from twoslot import codes
 from twoslot.application import port, progress, folder, record as records
-from twoslot.application.progress import begin, hash_piece, receive, restart
+from twoslot.application.progress import begin, discard, hash_piece, receive, restart
 from twoslot.constants import (
     APP_PACK, APP_STARTS, P_BUFFER, P_DIGEST, P_ENTRY, P_LEFT, P_NUMBER, P_PHASE, P_SOURCE, P_TARGET, PIECE,
     STAGE_APP_PREPARATION, STAGE_REQUEST, STATE_FILES, STATE_PACK,
@@ -39,7 +39,11 @@ def step(agent):
             else:
                 p[P_PHASE] = _ROOM
     elif phase == _ROOM:
-        _make_room(plan, p[P_ENTRY][1], spare)
+        try:
+            _make_room(plan, p[P_ENTRY][1], spare)
+        except FlashError:
+            discard(p)
+            raise
         restart(p, p[P_ENTRY][1])
         agent.url, agent.span = "files/%s.file" % plan["pack"][0].decode(), (0, 0)
         p[P_PHASE], p[P_BUFFER] = _GET, None  # the request needs the memory
