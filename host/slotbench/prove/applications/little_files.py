@@ -19,6 +19,8 @@ from slotbench.vboard.vm import CPythonVM
 __all__ = ["LittleFiles"]
 
 _IO_ERROR: Final = -5
+_LINE_BYTES: Final = 64
+_FROM_HERE: Final = 1
 _KINDS: Final = {FileExistsError: 17, FileNotFoundError: 2, IsADirectoryError: 21}
 """errno by what the library raises."""
 
@@ -108,12 +110,7 @@ class _File:
         return data.decode() if self._text else data
 
     def readline(self) -> Any:
-        line = b""
-        while not line.endswith(b"\n"):
-            more = self._owner.do(lambda: self._read(1))
-            if not more:
-                break
-            line += more
+        line = self._owner.do(self._read_line)
         return line.decode() if self._text else line
 
     def readinto(self, view: Any) -> int:
@@ -134,6 +131,16 @@ class _File:
             file, self._file = self._file, None
             self._owner.do(lambda: lfs.file_close(self._fs, file))
 
+    def _read_line(self) -> bytes:
+        """The board reads byte by byte; littlefs has them in its cache all the same."""
+        line = b""
+        while more := bytes(lfs.file_read(self._fs, self._file, _LINE_BYTES)):
+            line += more
+            if (end := line.find(b"\n") + 1) > 0:
+                lfs.file_seek(self._fs, self._file, end - len(line), _FROM_HERE)
+                return line[:end]
+        return line
+
     def _read(self, size: int) -> bytes:
         if size < 0:
             size = int(lfs.file_size(self._fs, self._file))
@@ -151,13 +158,16 @@ class LittleFiles:
     ) -> None:
         self.blocks = _CutRegion(flash, region.start, touched or TouchedBlocks())
         self._block_count = region.size // SECTOR
-        self.fs = LittleFS(
-            context=self.blocks, block_size=SECTOR, block_count=self._block_count,
-            read_size=PROGRAM_BYTES, prog_size=PROGRAM_BYTES, cache_size=CACHE_BYTES,
-            lookahead_size=PROGRAM_BYTES, mount=False)
+        self.fs = self._littlefs(CACHE_BYTES)
         if fresh:
             self.fs.format()
         self.fs.mount()
+
+    def _littlefs(self, cache_bytes: int) -> LittleFS:
+        return LittleFS(
+            context=self.blocks, block_size=SECTOR, block_count=self._block_count,
+            read_size=PROGRAM_BYTES, prog_size=PROGRAM_BYTES, cache_size=cache_bytes,
+            lookahead_size=PROGRAM_BYTES, mount=False)
 
     def do(self, operation: Callable[[], Any]) -> Any:
         """Do it. Raises PowerCut, or what the board's program sees."""
@@ -210,14 +220,16 @@ class LittleFiles:
         vm._builtins["open"] = lambda path, mode="r": _File(self, full(path), mode)
 
     def content(self) -> dict[str, bytes]:
-        """All files: path -> content."""
-        found = {}
-        for folder, _, names in self.fs.walk("/"):
+        """All files: path -> content. They are mounted for it anew, as after a loss of power."""
+        found, own = {}, self._littlefs(SECTOR)
+        own.mount()
+        for folder, _, names in own.walk("/"):
             for name in names:
                 path = f"{folder.rstrip('/')}/{name}"
-                file = lfs.file_open(self.fs.fs, path, "r")
-                found[path] = bytes(lfs.file_read(self.fs.fs, file, lfs.file_size(self.fs.fs, file)))
-                lfs.file_close(self.fs.fs, file)
+                file = lfs.file_open(own.fs, path, "r")
+                found[path] = bytes(lfs.file_read(own.fs, file, lfs.file_size(own.fs, file)))
+                lfs.file_close(own.fs, file)
+        own.unmount()
         return found
 
     def put(self, files: Mapping[str, bytes]) -> None:
