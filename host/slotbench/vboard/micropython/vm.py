@@ -33,6 +33,7 @@ from slotbench.vboard.micropython.statements import (
     MOUNT_AGAIN,
     NAMES,
     REACH_FOLDER,
+    SECOND_TERMINAL,
     SHARE_FLASH,
     TERMINAL,
     modules,
@@ -164,7 +165,10 @@ class MicroPythonVM:
         tables.replace("sys", "stdin", "kept.pop()")
         tables.replace("__import__('micropython')", "kbd_intr", f"Far({far('micropython.kbd_intr')})")
         tables.write()
-        self._inside("__import__('gc').collect()")
+        self._inside(SECOND_TERMINAL)
+        tables.add("__import__('os')", "dupterm", "dupterm")
+        self._inside("del dupterm\n__import__('gc').collect()")
+        self.runtime.second_terminal = _SecondTerminal(self._inside)
         self._touches_files = True
         self._process.busy = self._look
 
@@ -210,7 +214,9 @@ class MicroPythonVM:
             self._inside("sys.print_exception(error)")
         finally:
             self._process.console = console
-        console("".join(frames_of_the_program("".join(printed), inside)))
+        text = "".join(frames_of_the_program("".join(printed), inside))
+        console(text)
+        self.runtime.tell_second_terminal(text)
 
     def agent(self) -> tuple[int, int, int] | None:
         """State of the device's agent, blocks in place and blocks of the image; None when there is none."""
@@ -365,6 +371,17 @@ class MicroPythonVM:
             self._process.kill()
             self._filesystem.read(self.runtime.folders)
             self._remove()
+
+
+class _SecondTerminal:
+    """What the program gave to os.dupterm()."""
+
+    def __init__(self, run: Callable[[str], object]) -> None:
+        self._run = run
+
+    def write(self, data: bytearray) -> None:
+        """Have the program's stream take this, if there is one. Raises what it ends in, such as a reset."""
+        self._run(f"second is None or second.write(bytearray({bytes(data)!r}))")
 
 
 @contextmanager
