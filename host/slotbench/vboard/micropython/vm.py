@@ -39,7 +39,7 @@ from slotbench.vboard.micropython.statements import (
     modules,
 )
 from slotbench.vboard.micropython.tables import Tables
-from slotbench.vboard.micropython.tracebacks import frames_of_the_program
+from slotbench.vboard.micropython.tracebacks import SecondTerminal, frames_of_the_program
 from slotbench.vboard.micropython.wire import REQUEST_BYTES, HostReply, error_of, parse, tell
 from slotbench.vboard.network.base import Network
 from slotbench.vboard.runtime import Runtime
@@ -168,7 +168,7 @@ class MicroPythonVM:
         self._inside(SECOND_TERMINAL)
         tables.add("__import__('os')", "dupterm", "dupterm")
         self._inside("del dupterm\n__import__('gc').collect()")
-        self.runtime.second_terminal = _SecondTerminal(self._inside)
+        self.runtime.second_terminal = SecondTerminal(self._inside)
         self._touches_files = True
         self._process.busy = self._look
 
@@ -371,17 +371,6 @@ class MicroPythonVM:
             self._process.kill()
             self._filesystem.read(self.runtime.folders)
             self._remove()
-
-
-class _SecondTerminal:
-    """What the program gave to os.dupterm()."""
-
-    def __init__(self, run: Callable[[str], object]) -> None:
-        self._run = run
-
-    def write(self, data: bytearray) -> None:
-        """Have the program's stream take this, if there is one. Raises what it ends in, such as a reset."""
-        self._run(f"second is None or second.write(bytearray({bytes(data)!r}))")
 
 
 @contextmanager
