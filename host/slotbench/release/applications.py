@@ -28,8 +28,8 @@ from slotbench.release.files import read_bytes, write_atomic
 from slotbench.release.store import Store
 
 __all__ = [
-    "APPLICATION_SUFFIX", "NOT_NAMED", "application_contents", "build_application", "check_fit", "files_folder",
-    "missing_files", "read_written_bundle", "require_room", "trusted_applications",
+    "APPLICATION_SUFFIX", "NOT_NAMED", "application_contents", "build_application", "check_fit",
+    "files_folder", "missing_files", "read_written_bundle", "require_room", "trusted_applications",
     "write_bundle",
 ]
 
