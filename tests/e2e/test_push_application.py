@@ -97,5 +97,5 @@ def push_twice(desk: PushTestBed, board: VirtualBoard) -> None:
         client.join()
         assert client.error is None and client.parts is not None and client.back is not None
         assert (client.back[0].app, client.back[0].confirmed) == (DEVELOPMENT | number, True)
-        sent = client.parts.bytes - 2 * len(client.bundle.file_list)
+        sent = client.parts.bytes - len(client.bundle.file_list)
         assert sent == (sum(map(len, FILES.values())) if number == 5 else len(b"SHADE = 2\n"))
