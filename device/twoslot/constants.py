@@ -150,6 +150,7 @@ KEYS_FILE = const("/twoslot.keys")
 KEYS_COPY = const("/twoslot.keys2")
 SECRET_FILE = const("/twoslot.secret")
 WHY_FILE = const("/twoslot.why")
+LIST_PART = const("/twoslot.list.part")
 
 # Applications (FORMATS.md, application record): the record is a list, these are the places of its fields.
 # Those of folder A come first; those of B follow at the next place, the range of firmware at the second next.

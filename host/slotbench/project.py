@@ -58,6 +58,14 @@ def _patches(value: str) -> str:
     return value
 
 
+def _listening_at(value: str) -> str:
+    port = value.rpartition(":")[2]
+    if not port.isdecimal() or not port.isascii() or int(port) > 65535:
+        raise BenchError(
+            "it is no port, and no host:port", cure='write for example: hawkbit = "0.0.0.0:8280"')
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class _Field:
     """What a field is for people, and the check of its value, which raises BenchError."""
@@ -80,6 +88,7 @@ FIELDS: Final[Mapping[str, _Field]] = {
     "offline_key": _Field("private key that signs releases", _text),
     "online_key": _Field("private key that signs what is offered", _text),
     "identities": _Field("file for the secrets that deploy gives to boards", _text),
+    "hawkbit": _Field("where serve answers devices that speak hawkBit's DDI", _listening_at),
 }
 """The fields of slotbench.toml, in the order in which `slotbench init` writes them. All are strings."""
 
@@ -89,7 +98,7 @@ class Project:
     """A project. `path` is its slotbench.toml; all paths are as they are opened from the current folder.
 
     `board` and `port` are names, or paths as text. `patches` is from how many releases before it a release
-    has patches, None as usual.
+    has patches, None as usual. `hawkbit` is [HOST:]PORT.
     """
 
     path: Path
@@ -105,6 +114,7 @@ class Project:
     offline_key: Path
     online_key: Path
     identities: Path | None
+    hawkbit: str | None
     lines: Mapping[str, int] = field(repr=False, default_factory=dict)
     """The lines of the fields that are in the file."""
 
@@ -215,7 +225,8 @@ def _project(path: Path, values: Mapping[str, str], lines: Mapping[str, int]) ->
         site=place("site", "site"), keys=place("keys", f"keys/{product}.keys"),
         offline_key=place("offline_key", "keys/offline.pem"),
         online_key=place("online_key", "keys/online.pem"),
-        identities=folder / values["identities"] if "identities" in values else None, lines=lines)
+        identities=folder / values["identities"] if "identities" in values else None,
+        hawkbit=values.get("hawkbit"), lines=lines)
 
 
 def _check(name: str, value: Any, where: str) -> None:

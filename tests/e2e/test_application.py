@@ -184,6 +184,31 @@ def test_what_a_patch_does_not_bring_comes_as_files(
     assert len(recorder.patches()) == 1 and len(recorder.files()) == 2
 
 
+def test_the_list_comes_once_where_there_is_room_to_keep_it(tmp_path: Path) -> None:
+    """It is a block, beside six that stay free. With less the next program fits in the place of a larger one before,
+    and the list comes twice.
+    """
+    testbed = make_testbed(tmp_path, vm=CPythonVM, main=BUSY_MAIN)
+    larger = {f"part_{n:02d}.txt": "" for n in range(12)}
+    free, fetched = 0, []
+    for first, spare in ((2, 0), (5, 8), (8, 7)):
+        recorder = Recorder(testbed.app)
+        readings = {"/data/readings": bytes((free - spare) * 4088)} if spare else {}
+        board = testbed.board(WsgiNetwork(recorder), edit=lambda files: files.update(readings))
+        board.power_on()
+        for counter, more in ((first, larger), (first + 1, larger), (first + 2, {})):
+            recorder.paths.clear()
+            for path in larger.keys() - more.keys():
+                (testbed.publisher.folder / "app" / path).unlink()
+            offer(testbed, counter, {**PROGRAM, **more, "lamp.py": f"shade = {counter}\n"})
+            update_to(board, counter)
+            if more and not spare:
+                free = board.evaluate("(lambda s: s[3] * s[0] // 4096)(__import__('os').statvfs('/'))")
+        fetched.append(len([path for path in recorder.paths if path.startswith("/lists/")]))
+        assert "/twoslot.list.part" not in board.files
+    assert fetched == [1, 1, 2]
+
+
 def test_a_board_that_skipped_four_applications_asks_for_no_patch(tmp_path: Path) -> None:
     """There is none from what it runs, and it knows that by the document."""
     testbed = make_testbed(tmp_path, vm=CPythonVM, main=BUSY_MAIN)

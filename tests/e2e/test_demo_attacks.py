@@ -12,28 +12,38 @@ from slotbench.demo import attackers as demo_attackers
 from slotbench.demo import attacks as demo_attacks
 from slotbench.formats.codes import explain
 from slotbench.vboard.vms import VMS
+from support.sampling import Sampler
 
 
 ALL = (
     *demo_attackers.BEFORE, *demo_attackers.AFTER, demo_attackers.FAST_FORWARD, *demo_attackers.CURED,
     demo_attackers.FLOOD)
+SLOW = "slow retrieval"
 
 
 @pytest.mark.parametrize("vm", VMS)
 def test_an_attackers_day(
     vm: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    sampler: Sampler,
 ) -> None:
+    played = ALL
     if vm == "micropython":
         request.getfixturevalue("micropython")
         # Each turn asks the host seven times: in hours that is half a million times.
         monkeypatch.setattr(demo_attacks, "MAIN", demo_attacks.MAIN.replace("(100)", "(1000)"))
+        if not sampler.whole:
+            # Twenty minutes of waiting for ten bytes at a time: two thirds of all work.
+            played = tuple(attack for attack in ALL if not attack.name.startswith(SLOW))
+            monkeypatch.setattr(demo_attacks, "BEFORE", [it for it in demo_attacks.BEFORE if it in played])
+        sampler.say("attacks on the MicroPython VM", len(played), len(ALL), f"all but {SLOW}")
     assert cli.run(["demo", "--attacks", "--fast", "--vm", vm]) == 0
     told = capsys.readouterr().out
     rows = {line.split("  ")[0]: line for line in told.splitlines() if line.endswith("  ok")}
-    for attack in ALL:
+    assert len(played) >= len(ALL) - 1
+    for attack in played:
         entry = explain(attack.code)
         assert f"{entry.code} {entry.word}: {entry.meaning}" in rows[attack.name]
-    assert f"{len(ALL)} attacks, each refused for the right reason" in told
+    assert f"{len(played)} attacks, each refused for the right reason" in told
 
 
 def test_on_a_board_that_runs_in_place(capsys: pytest.CaptureFixture[str]) -> None:

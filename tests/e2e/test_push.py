@@ -107,7 +107,7 @@ def test_a_client_with_a_wrong_secret_is_refused_with_its_code(desk: PushTestBed
     asked = threading.Thread(target=ask)
     board.power_on()
     asked.start()
-    board.run(MINUTES_MS, until=lambda: not asked.is_alive())
+    board.run(9 * MINUTES_MS, until=lambda: not asked.is_alive())
     asked.join()
     board.power_off()
     assert "54 wrong-secret, wrong secret (wrong ones so far 1)" in refusals[-1]

@@ -151,7 +151,8 @@ def test_a_shell_takes_its_script(slotbench: RunCommand, tmp_path: Path, shell: 
 
 
 @pytest.mark.parametrize(("typed", "meant"), [
-    ("shipp", "ship"), ("staus", "status"), ("Init", "init"), ("release publsh", "publish"), ("board stat", "status")])
+    ("shipp", "ship"), ("staus", "status"), ("Init", "init"), ("release publsh", "publish"), ("board stat", "status"),
+    ("publish", "release publish"), ("rollout", "fleet rollout"), ("install", "fleet install")])
 def test_a_misspelt_verb_gets_the_right_one(slotbench: RunCommand, typed: str, meant: str) -> None:
     ran = slotbench(*typed.split())
     assert ran.code == 2 and f"No such command '{typed.split()[-1]}'. Did you mean '{meant}'?" in ran.err

@@ -45,7 +45,7 @@ def test_what_is_not_in_the_file_has_its_usual_place(tmp_path: Path) -> None:
         patches=None, server=None, port=None,
         site=tmp_path / "site", keys=tmp_path / "keys" / "lamp.keys",
         offline_key=tmp_path / "keys" / "offline.pem", online_key=tmp_path / "keys" / "online.pem",
-        identities=None, lines={"product": 1, "board": 2})
+        identities=None, hawkbit=None, lines={"product": 1, "board": 2})
 
 
 def test_it_is_found_upwards_and_its_paths_lead_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +98,8 @@ def test_a_board_may_be_a_file_of_the_project(tmp_path: Path) -> None:
     ('site = ""', "site: it is empty", "remove the line"),
     ('patches = "21"', "patches: it is not a number from 0 to 20", 'patches = "3"'),
     ('patches = "some"', "patches: it is not a number from 0 to 20", 'patches = "3"'),
+    ('hawkbit = "0.0.0.0"', "hawkbit: it is no port", 'hawkbit = "0.0.0.0:8280"'),
+    ('hawkbit = "99999"', "hawkbit: it is no port", 'hawkbit = "0.0.0.0:8280"'),
     ("patches = 3", "patches is not a text", 'in quotes: patches = "3"'),
     ('port = "a\\u0007"', "port: it is empty, or has control characters", "remove the line"),
     ('keys = "C:\\Users\\me"', "this line is not TOML", "with / in paths"),
@@ -150,7 +152,8 @@ TEXTS = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_si
 NAMES = st.from_regex(r"[a-z0-9_][a-z0-9_-]{0,9}", fullmatch=True)
 VALUES = st.fixed_dictionaries({"product": NAMES, "board": NAMES}, optional={
     "channel": NAMES, "patches": st.just("5"), "server": st.just("http://10.0.0.5:80"), "port": TEXTS,
-    "site": TEXTS, "keys": TEXTS, "offline_key": TEXTS, "online_key": TEXTS, "identities": TEXTS})
+    "site": TEXTS, "keys": TEXTS, "offline_key": TEXTS, "online_key": TEXTS, "identities": TEXTS,
+    "hawkbit": st.just("0.0.0.0:8280")})
 
 
 @given(VALUES)
@@ -171,8 +174,8 @@ def test_what_init_writes_is_what_is_read(tmp_path_factory: pytest.TempPathFacto
 def test_a_changed_field_changes_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, values: dict[str, str], name: str, value: str,
 ) -> None:
-    if name in ("product", "board", "channel", "patches", "server"):
-        value = values.get(name, {"patches": "7", "server": "http://a"}.get(name, "a"))
+    if name in ("product", "board", "channel", "patches", "server", "hawkbit"):
+        value = values.get(name, {"patches": "7", "server": "http://a", "hawkbit": "8280"}.get(name, "a"))
     path = write(tmp_path_factory.getbasetemp(), project_text(values))
     before = load_project(path)
     path.write_text(changed_text(before, name, value))

@@ -75,7 +75,8 @@ def test_a_mistake_in_it_is_said_where_it_is_needed(try_verb: Callable[..., Comm
 
 FIELDS_OF = {
     "--port": "port", "--product": "product", "--board": "board", "--server": "server", "--keys": "keys",
-    "--identities": "identities", "--site": "site", "--offline-key": "offline_key", "--online-key": "online_key"}
+    "--identities": "identities", "--site": "site", "--offline-key": "offline_key", "--online-key": "online_key",
+    "--hawkbit": "hawkbit"}
 WITHOUT = {
     ("init", "--port"), ("init", "--board"), ("init", "--server"),  # it makes the project
     ("serve", "--port"),  # a TCP port; that of the project's server is taken by itself
@@ -83,6 +84,7 @@ WITHOUT = {
     ("status", "--board"), ("inspect", "--board"), ("unflash", "--board"), ("board run", "--board"),  # found by the map
     ("push", "--board"), ("push", "--product"),  # what the board says
     ("demo", "--board"), ("doctor", "--port"),
+    ("fleet list", "--board"),  # it chooses among boards of all kinds
 }
 """Options of such a name that take nothing from the project, and why."""
 

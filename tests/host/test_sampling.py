@@ -49,6 +49,13 @@ def test_it_says_how_much_and_by_which_rule() -> None:
     assert said == ["cuts: 40 of 1,000, at random", "states: 40 of 1,000, of each of 3 kinds"]
 
 
+def test_of_what_builds_on_itself_the_first_are_run() -> None:
+    said: list[str] = []
+    assert sampler(said).first("updates", ITEMS, 3) == [0, 1, 2]
+    assert sampler(said, whole=True).first("updates", ITEMS, 3) == list(ITEMS)
+    assert said == ["updates: 3 of 1,000, the first ones", "updates: all 1,000"]
+
+
 def test_what_draws_nothing_fails() -> None:
     with pytest.raises(AssertionError, match="nothing was drawn of 0"):
         sampler([]).draw("it", [], 5)
@@ -64,13 +71,22 @@ def test_numbers(number):
 @pytest.mark.parametrize("vm", ["a", "b"])
 def test_on_a_vm(vm):
     pass
+@pytest.mark.sampled(2, kind=None, whole_file=True, what="told twice")
+@pytest.mark.parametrize("number", range(4))
+def test_a_story(number):
+    pass
+@pytest.mark.sampled(2, kind=None, whole_file=True, what="told twice")
+@pytest.mark.parametrize("number", range(4))
+def test_another(number):
+    pass
 """
 
 
 @pytest.mark.parametrize(("flags", "counts", "line"), [
-    ((), (4, 38), "test_marked.py::test_numbers: 3 of 40, of each of 2 kinds"),
-    (("--whole",), (42, 0), "test_marked.py::test_numbers: all 40"),
-    (("-k", "numbers"), (40, 2), "test_marked.py::test_numbers: all 40"),
+    ((), (6, 44), "test_marked.py::test_numbers: 3 of 40, of each of 2 kinds"),
+    ((), (6, 44), "test_marked.py told twice: 2 of 8, at random"),
+    (("--whole",), (50, 0), "test_marked.py::test_numbers: all 40"),
+    (("-k", "numbers"), (40, 10), "test_marked.py::test_numbers: all 40"),
 ])
 def test_marked_parameters_are_drawn_and_told(
     pytester: pytest.Pytester, pytestconfig: pytest.Config, flags: tuple[str, ...], counts: tuple[int, int], line: str,

@@ -11,27 +11,21 @@ import pytest
 from slotbench import boards
 from slotbench.formats.application_record import FILES, newest_record
 from slotbench.mpy.pack import packed_files
-from slotbench.vboard.factory import factory_flash
-from slotbench.vboard.firmware import SMALLEST_BYTES, for_board
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.live.folder import BoardFolder
 from support.live.bench import ID
-from support.serial.bench import SerialBench
+from support.serial.bench import SerialBench, stock_firmware, stock_folder
 from support.serial.clients import slotbench
 from support.testbed import put_keys
 
 ESP01S = boards.load("esp01s_1m")
-FIRMWARE = for_board(ESP01S, "1.0.0", size=SMALLEST_BYTES)[0]
 MAIN = "import lamp, time, twoslot\nprint('shade', lamp.SHADE)\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(500)\n"
 USERS = {"/main.py": b"print('mine')\n", "/wifi.json": b"{}", "/boot.py": b"x = 1\n"}
 
 
 @pytest.fixture
 def bench(micropython: None, tmp_path: Path) -> Iterator[SerialBench]:
-    flash = factory_flash(ESP01S, [(0, FIRMWARE)])
-    flash.poke(ESP01S.fs_start, b"\xff" * ESP01S.filesystem.size)
-    folder = BoardFolder.create(tmp_path / "board", ESP01S.name, flash, USERS, unique_id=ID)
-    with SerialBench(folder, vm="micropython") as running:
+    with SerialBench(stock_folder(tmp_path / "board", USERS), vm="micropython") as running:
         running.wait_for("mine")
         yield running
 
@@ -84,7 +78,8 @@ def test_a_board_without_the_loader_must_be_said_to_have_none(bench: SerialBench
 def test_flash_writes_the_firmware_and_no_loader(tmp_path: Path) -> None:
     blank = NorFlash(ESP01S.chip_bytes)
     folder = BoardFolder.create(tmp_path / "board", ESP01S.name, blank, {}, unique_id=ID)
-    (tmp_path / "firmware.bin").write_bytes(FIRMWARE)
+    firmware = stock_firmware()
+    (tmp_path / "firmware.bin").write_bytes(firmware)
     with SerialBench(folder) as bench:
         command = ("flash", "--port", bench.port, tmp_path / "firmware.bin", "--board", "esp01s_1m")
         assert "4 MB" in slotbench(*command[:4], fails=True), "without a board's name: what this one could be"
@@ -92,4 +87,4 @@ def test_flash_writes_the_firmware_and_no_loader(tmp_path: Path) -> None:
         said = slotbench(*command)
         assert "0x000000-0x000fff firmware, its first sector" in said and "starts the firmware" in said
         bench.wait_for("boot:")
-        assert bench.flash(4, len(FIRMWARE) - 4) == FIRMWARE[4:]
+        assert bench.flash(4, len(firmware) - 4) == firmware[4:]

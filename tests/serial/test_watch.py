@@ -18,7 +18,7 @@ from slotbench.formats.application_record import FILES, ApplicationRecord, Folde
 from slotbench.formats.release import DEVELOPMENT
 from support.live.bench import make_folder
 from support.programs.pool import python
-from support.serial.bench import SerialBench, plain_folder
+from support.serial.bench import SerialBench, plain_folder, stock_folder_with_twoslot
 from support.serial.clients import slotbench
 from support.serial.web_repl import WebReplBridge
 
@@ -42,7 +42,8 @@ def program(tmp_path: Path) -> Path:
 def bench(micropython: None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SerialBench]:
     """A board with twoslot and a program of its own: outside, or in /app_a with this state."""
     what = getattr(request, "param", None)
-    folder = make_folder(tmp_path / "board", OWN)
+    is_stock = what == "tcp, without the loader"
+    folder = (stock_folder_with_twoslot if is_stock else make_folder)(tmp_path / "board", OWN)
     if isinstance(what, FolderState):
         record = ApplicationRecord(
             sequence=2, active=A, folders=(Folder(state=what, counter=7), Folder()), attempts=3)
@@ -51,7 +52,7 @@ def bench(micropython: None, request: pytest.FixtureRequest, tmp_path: Path) -> 
         (folder.files_path / "app_a" / "main.py").write_text(OWN)
     # A trial has ten minutes of the board's time.
     speed = 1 if what is FolderState.READY else 1000
-    with SerialBench(folder, vm="micropython", tcp=what == "tcp", speed=speed) as running:
+    with SerialBench(folder, vm="micropython", tcp="tcp" in str(what), speed=speed) as running:
         running.wait_for("own program")
         yield running
 
@@ -141,7 +142,7 @@ def test_each_save_is_started_and_seen(bench: SerialBench, program: Path) -> Non
     assert "nothing was changed" in slotbench("watch", program, "--port", bench.port, "--end")
 
 
-@pytest.mark.parametrize("bench", ["tcp"], indirect=True)
+@pytest.mark.parametrize("bench", ["tcp", "tcp, without the loader"], indirect=True)
 def test_over_webrepl(bench: SerialBench, program: Path) -> None:
     with WebReplBridge(bench.urls[0], lambda: bench.board.files, ready=b" ") as bridge:
         with Watching(program, "--webrepl", bridge.address) as watching:

@@ -15,10 +15,11 @@ import pytest
 from slotbench import cli
 from slotbench.errors import BenchError
 from slotbench.formats.keys import pack_pinned
+from slotbench.mpy.pack import packed_files
 from slotbench.repl import board_content, deploy, package
 from slotbench.vboard.factory import BOOT_LINE
 from support.live.bench import QUIET
-from support.serial.bench import SerialBench, plain_folder
+from support.serial.bench import SerialBench, plain_folder, stock_folder
 from support.serial.clients import slotbench
 from support.serial.web_repl import WebReplBridge
 from support.testbed import put_keys
@@ -28,13 +29,21 @@ MAIN = f"print('lamp on')\n{QUIET}"
 Run = Callable[..., str]
 
 
+STOCK = "esp01s_1m"
+both_kinds = pytest.mark.parametrize("bench", ["generic_4m", STOCK], indirect=True)
+
+
 @pytest.fixture
-def bench(micropython: None, tmp_path: Path) -> Iterator[SerialBench]:
-    """A board with a boot.py and a main.py of its user's."""
+def bench(micropython: None, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SerialBench]:
+    """A board with a boot.py and a main.py of its user's: with the loader, or one of 1 MB with stock firmware."""
     package.package_files()  # compiled before the board's thread runs
-    folder = plain_folder(tmp_path / "board")
-    (folder.files_path / "boot.py").write_bytes(BOOT)
-    (folder.files_path / "main.py").write_text(MAIN)
+    packed_files()
+    if getattr(request, "param", None) == STOCK:
+        folder = stock_folder(tmp_path / "board", {"/boot.py": BOOT, "/main.py": MAIN.encode()})
+    else:
+        folder = plain_folder(tmp_path / "board")
+        (folder.files_path / "boot.py").write_bytes(BOOT)
+        (folder.files_path / "main.py").write_text(MAIN)
     with SerialBench(folder, vm="micropython", tcp=True) as running:
         running.wait_for("lamp on")
         yield running
@@ -47,36 +56,39 @@ def bridge(bench: SerialBench) -> Iterator[WebReplBridge]:
 
 
 @pytest.fixture
-def run(bridge: WebReplBridge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(bench: SerialBench, bridge: WebReplBridge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs `deploy --webrepl` with the keys of a product; what it said."""
     keys = put_keys(tmp_path / "keys") / "lamp.keys"
     monkeypatch.setenv("SLOTBENCH_WEBREPL_PASSWORD", "secret")
 
     def run_deploy(*more: str, fails: bool = False) -> str:
         return slotbench(
-            "deploy", "--webrepl", bridge.address, "--keys", keys, "--board", "generic_4m", "--server",
+            "deploy", "--webrepl", bridge.address, "--keys", keys, "--board", bench.board.profile.name, "--server",
             "http://updates.lan", *more, fails=fails)
 
     return run_deploy
 
 
-def wanted() -> dict[str, bytes]:
-    """What is on the board then, but for settings and keys."""
+def wanted(bench: SerialBench) -> dict[str, bytes]:
+    """What is on the board then, but for settings, keys and applications."""
+    own = package.package_files() if bench.board.profile.has_loader else packed_files()
     return {
-        **{f"/{path}": data for path, data in (package.package_files() | package.hook_file()).items()},
+        **{f"/{path}": data for path, data in (own | package.hook_file()).items()},
         "/boot.py": BOOT_LINE.encode() + b"\n" + BOOT}
 
 
+@both_kinds
 def test_deploy_and_undo(bench: SerialBench, bridge: WebReplBridge, run: Run, tmp_path: Path) -> None:
     before = dict(bench.board.files)
     assert "nothing was written" in run("--dry-run") and bench.board.files == before
     bench.wait_for("lamp on", 2)
     said = run()
-    assert "the boot journal knows these keys now" in said
+    where = "boot journal" if bench.board.profile.has_loader else "application record"
+    assert f"the {where} knows these keys now" in said
     assert "compared by hash; the board was restarted, and runs its boot hook" in said
     bench.wait_for("lamp on", 4)
     files = bench.board.files
-    assert {path: files.get(path) for path in wanted()} == wanted()
+    assert {path: files.get(path) for path in wanted(bench)} == wanted(bench)
     assert files["/twoslot.keys"] == pack_pinned((tmp_path / "keys/lamp.keys").read_bytes())
     assert json.loads(files["/twoslot.json"])["server"] == "http://updates.lan"
     assert files["/main.py"] == before["/main.py"]
@@ -88,23 +100,34 @@ def test_deploy_and_undo(bench: SerialBench, bridge: WebReplBridge, run: Run, tm
     assert bench.board.files == before
 
 
+@both_kinds
 def test_the_same_command_continues_after_a_lost_connection(
-    bench: SerialBench, bridge: WebReplBridge, run: Run,
+    bench: SerialBench, bridge: WebReplBridge, run: Run, tmp_path: Path,
 ) -> None:
-    """At any step: while it logs in, reads the board, copies files, and renames them."""
-    halves = (BOOT, wanted()["/boot.py"])
+    """At any step: while it logs in, reads the board, copies files, and renames them. One of 1 MB gets its program,
+    too.
+    """
+    halves = (BOOT, wanted(bench)["/boot.py"])
+    program: tuple[str, ...] = ()
+    if not bench.board.profile.has_loader:
+        (tmp_path / "app").mkdir()
+        (tmp_path / "app" / "main.py").write_text(f"print('lamp on, by the application')\n{QUIET}")
+        program = "--app", str(tmp_path / "app")
     went_on = 0
     for count in (20, 400, 4_000, 20_000, 60_000):
         bridge.cut_after = count
-        said = run(fails=True)
+        said = run(*program, fails=True)
         assert bridge.cut_after is None and "defect" not in said, said
         assert bench.board.files["/boot.py"] in halves and "again" in said, said
         went_on += "continuing an interrupted deploy" in said
     assert bridge.cuts == 5 and went_on
-    said = run()
+    said = run(*program)
     assert "continuing an interrupted deploy" in said and "compared by hash" in said
-    assert {path: bench.board.files.get(path) for path in wanted()} == wanted()
+    assert {path: bench.board.files.get(path) for path in wanted(bench)} == wanted(bench)
     assert not [path for path in bench.board.files if "part" in path]
+    if program:
+        bench.wait_for("by the application")
+        assert bench.board.files["/main.py"] == MAIN.encode(), "the user's own stays"
 
 
 def test_a_wrong_password_touches_nothing(

@@ -64,7 +64,7 @@ def serious_faults(driver: Chrome) -> list[str]:
     driver.execute_cdp_cmd("Runtime.evaluate", {"expression": source})
     result = driver.execute_cdp_cmd("Runtime.evaluate", {
         "expression": "axe.run().then(r => JSON.stringify(r.violations.filter(v => ['serious', 'critical']"
-        ".includes(v.impact)).map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' | '))))",
+        ".includes(v.impact)).map(v => v.id + ': ' + v.nodes.map(n => n.html + ' ' + n.failureSummary).join(' | '))))",
         "awaitPromise": True, "returnByValue": True})
     assert "value" in result["result"], result
     faults: list[str] = json.loads(result["result"]["value"])

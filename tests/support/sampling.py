@@ -51,6 +51,13 @@ class Sampler:
         self.say(what, len(drawn), len(every), f"of each of {kinds} kinds" if kinds > 1 else "at random")
         return drawn
 
+    def first(self, what: str, items: Iterable[T], count: int) -> list[T]:
+        """The first `count` of items that build on one another."""
+        every = list(items)
+        done = every if self.whole else every[:count]
+        self.say(what, len(done), len(every), "the first ones")
+        return done
+
     def say(self, what: str, done: int, whole: int, rule: str) -> None:
         """Note that `done` of the `whole` were run. Raises AssertionError when that proves nothing."""
         assert done > 0, f"{what}: nothing was drawn of {whole}"
@@ -98,7 +105,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "sampled(count, kind): run about so many of this test's parameters, at least one of every "
         "kind (a function of the parameters by name); all with --whole, or when the test is named; with "
-        "whole_file=True the tests of a file are told as one, and count is of them all")
+        "whole_file=True the tests of a file are told as one, and count is of them all, and kind=None makes "
+        "them one kind; what is added to their name")
     if config.getoption("--whole"):
         settings.load_profile(WHOLE)
 
@@ -130,11 +138,14 @@ def _group(item: pytest.Item) -> str:
     """What a line at the end of the run is about: a test, or a file."""
     mark = item.get_closest_marker("sampled")
     whole_file = mark is not None and mark.kwargs.get("whole_file", False)
-    return item.nodeid.partition("::" if whole_file else "[")[0]
+    what = mark.kwargs.get("what", "") if mark is not None else ""
+    return " ".join(filter(None, (item.nodeid.partition("::" if whole_file else "[")[0], what)))
 
 
 def _kind(mark: pytest.Mark) -> Callable[[pytest.Item], Hashable]:
     of = mark.kwargs.get("kind", lambda **_: 0)
+    if of is None:
+        return lambda item: 0
 
     def kind(item: pytest.Item) -> Hashable:
         assert isinstance(item, pytest.Function)

@@ -1,17 +1,17 @@
 # Reads the file list from the server, line by line: whether it is the signed one, and whether there is room
-# for its files. Nothing is written yet. A stage of an update.
+# for its files. Nothing is written but the list, where there is room for that. A stage of an update.
 import os
 
 from binascii import hexlify
 
 from twoslot import codes
 from twoslot.application import progress, file_list, folder
-from twoslot.application.progress import begin, receive, restart
+from twoslot.application.progress import begin, close, discard, receive, restart
 from twoslot.constants import (
-    P_BLOCKS, P_BUFFER, P_DIGEST, P_ENTRY, P_FILLED, P_LEFT, P_NUMBER, P_PREVIOUS, P_SIZE,
-    STAGE_APP_PREPARATION, STAGE_REQUEST, STATE_FILES,
+    LIST_PART, P_BLOCKS, P_BUFFER, P_DIGEST, P_ENTRY, P_FILLED, P_LEFT, P_NUMBER, P_PREVIOUS, P_SIZE,
+    P_TARGET, STAGE_APP_PREPARATION, STAGE_REQUEST, STATE_FILES,
 )  # fmt: skip
-from twoslot.errors import FlashError, ReleaseError
+from twoslot.errors import FlashError, ReleaseError, TwoslotError
 
 _RESERVE = 6  # blocks that stay free: for the records, and for littlefs to move its own
 
@@ -26,23 +26,41 @@ def step(agent):
         agent.stage = STAGE_REQUEST
         return
     p = agent.progress
+    if agent.views is None and not p[P_NUMBER]:
+        discard(p)
+        if _free() > folder.blocks_of(plan["list_length"]) + _RESERVE:
+            p[P_TARGET] = open(LIST_PART, "wb")  # else it comes once more
     filled = p[P_FILLED]
     view = p[P_BUFFER][filled : min(filled + p[P_LEFT], len(p[P_BUFFER]))]
     if not receive(agent, view):
         return
     p[P_DIGEST].update(view)
+    if p[P_TARGET]:
+        p[P_TARGET].write(view)
     p[P_LEFT] -= len(view)
-    _read_lines(p, filled + len(view))
-    if p[P_LEFT]:
-        return
-    agent.source.close(agent)
-    if p[P_DIGEST].digest() != plan["list"] or p[P_FILLED]:
-        raise ReleaseError(codes.FILE_LIST, 0)
-    if (p[P_NUMBER], p[P_SIZE]) != (plan["files"], plan["length"]) or not p[P_ENTRY]:
-        raise ReleaseError(codes.FILE_LIST, 0)
-    _check_room(agent, p[P_BLOCKS] + 4)
+    try:
+        _read_lines(p, filled + len(view))
+        if p[P_LEFT]:
+            return
+        agent.source.close(agent)
+        if p[P_DIGEST].digest() != plan["list"] or p[P_FILLED]:
+            raise ReleaseError(codes.FILE_LIST, 0)
+        if (p[P_NUMBER], p[P_SIZE]) != (plan["files"], plan["length"]) or not p[P_ENTRY]:
+            raise ReleaseError(codes.FILE_LIST, 0)
+        kept = folder.blocks_of(plan["list_length"]) if p[P_TARGET] else 0
+        close(p)
+        _check_room(agent, p[P_BLOCKS] + 4 - kept)
+    except TwoslotError:
+        discard(p)
+        raise
     agent.progress = None
     agent.state, agent.stage = STATE_FILES, STAGE_APP_PREPARATION
+
+
+def _free():
+    # Return the free blocks of 4 KB.
+    s = os.statvfs("/")
+    return s[3] * s[0] // 4096
 
 
 def _read_lines(p, end):
@@ -81,8 +99,6 @@ def _add(p, entry):
 
 def _check_room(agent, blocks):
     # Both applications must fit; what lies in the spare folder goes away first.
-    s = os.statvfs("/")
-    free = s[3] * s[0] // 4096
-    missing = blocks + _RESERVE - free - folder.count(agent.plan["folder"])[1]
+    missing = blocks + _RESERVE - _free() - folder.count(agent.plan["folder"])[1]
     if missing > 0:
         raise FlashError(codes.NO_ROOM, missing)

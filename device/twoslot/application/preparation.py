@@ -6,10 +6,11 @@ from binascii import hexlify
 
 from twoslot import codes
 from twoslot.application import progress, record as records, folder
-from twoslot.application.progress import begin, hash_piece, receive, restart
+from twoslot.application.progress import begin, discard, hash_piece, receive, restart
 from twoslot.constants import (
-    APP_ACTIVE, APP_COUNTER, APP_LIST, APP_STATE, PIECE, P_BUFFER, P_DIGEST, P_FOLDER, P_LEFT, P_PHASE,
-    P_RUNNING, P_SOURCE, P_TARGET, SLOT_EMPTY, STAGE_APP_FILES, STAGE_APP_PATCH, STAGE_REQUEST, STATE_UNPACK,
+    APP_ACTIVE, APP_COUNTER, APP_LIST, APP_STATE, LIST_PART, PIECE, P_BUFFER, P_DIGEST, P_FOLDER, P_LEFT,
+    P_PHASE, P_RUNNING, P_SOURCE, P_TARGET, SLOT_EMPTY, STAGE_APP_FILES, STAGE_APP_PATCH, STAGE_REQUEST,
+    STATE_UNPACK,
 )  # fmt: skip
 from twoslot.errors import LinkError
 
@@ -33,6 +34,7 @@ def step(agent):
         if hash_piece(p):
             if p[P_LEFT] == 1 and p[P_DIGEST].digest() == plan["list"]:
                 # It was written into the empty folder: what else is there was unpacked by this list.
+                discard(p)
                 restart(p, 0)
                 p[P_PHASE], agent.state, agent.stage = None, STATE_UNPACK, STAGE_APP_FILES
                 return
@@ -50,22 +52,28 @@ def step(agent):
             f.write(plan["version"])
         p[P_PHASE] = _GET
         restart(p, plan["list_length"])
-        agent.url, agent.span = "lists/%s.list" % hexlify(plan["list"]).decode(), (0, 0)
-        agent.stage = STAGE_REQUEST
+        try:
+            p[P_SOURCE] = open(LIST_PART, "rb")
+        except OSError:
+            # listing.py had no room for it, or this attempt goes on later.
+            agent.url, agent.span = "lists/%s.list" % hexlify(plan["list"]).decode(), (0, 0)
+            agent.stage = STAGE_REQUEST
     else:
         if not p[P_TARGET]:
             p[P_TARGET] = open(p[P_FOLDER] + "/twoslot.list", "wb")
         view = p[P_BUFFER][: min(p[P_LEFT], PIECE)]
-        if not receive(agent, view):
+        if p[P_SOURCE]:
+            p[P_SOURCE].readinto(view)
+        elif not receive(agent, view):
             return
         p[P_DIGEST].update(view)
         p[P_TARGET].write(view)
         p[P_LEFT] -= len(view)
         if p[P_LEFT]:
             return
-        agent.source.close(agent)
-        p[P_TARGET].close()
-        p[P_TARGET] = None
+        if not p[P_SOURCE]:
+            agent.source.close(agent)
+        discard(p)
         if p[P_DIGEST].digest() != plan["list"]:
             os.remove(p[P_FOLDER] + "/twoslot.list")
             raise LinkError(codes.FILE_MISMATCH, 0)

@@ -1,10 +1,12 @@
 # What the stages of an application leave to one another, in agent.progress: constants.py names the places.
+import os
+
 from hashlib import sha256
 
 from twoslot import codes
 from twoslot.constants import (
-    APP_FOLDERS, PIECE, P_BLOCKS, P_BUFFER, P_DIGEST, P_FILLED, P_LEFT, P_LIST, P_NUMBER, P_PREVIOUS,
-    P_SIZE, P_SOURCE, P_TARGET,
+    APP_FOLDERS, LIST_PART, PIECE, P_BLOCKS, P_BUFFER, P_DIGEST, P_FILLED, P_LEFT, P_LIST, P_NUMBER,
+    P_PREVIOUS, P_SIZE, P_SOURCE, P_TARGET,
 )  # fmt: skip
 from twoslot.errors import LinkError
 
@@ -31,6 +33,15 @@ def close(p):
         if p[n]:
             p[n].close()
             p[n] = None
+
+
+def discard(p):
+    """Close the files, and remove the list that listing.py kept."""
+    close(p)
+    try:
+        os.remove(LIST_PART)
+    except OSError:
+        pass
 
 
 def folder(n):

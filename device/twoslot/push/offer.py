@@ -1,5 +1,5 @@
 # The policy for a release that was pushed. There is no head: the release's own counter takes its place.
-from twoslot import codes
+from twoslot import codes, drop
 from twoslot.constants import DEVELOPMENT_BIT, STATE_TABLE
 from twoslot.errors import FlashError
 
@@ -29,7 +29,6 @@ def apply(agent, s):
 def apply_program(agent, s):
     """The same for an application: it takes the place of the one that runs, alone."""
     from twoslot.application import document
-    from twoslot.trust import policy
 
     facts = agent.facts["app"] or document.FIRST
     if not agent.facts["confirmed"]:
@@ -40,5 +39,8 @@ def apply_program(agent, s):
     if agent.pushed:
         plan["counter"] |= 1 << DEVELOPMENT_BIT
         plan["floor"] = 0
+    drop("application")  # both at once would be the peak of a push
+    from twoslot.trust import policy
+
     policy.check_counter(plan["counter"], facts, facts["counter"] >> DEVELOPMENT_BIT)  # type: ignore
     return state

@@ -63,8 +63,11 @@ def handle(listener, sock):
         from twoslot.boot import decision, status
 
         found = status.status(opened)
+        opened = None
         program = "twoslot.app0" in os.listdir("/")
         if program:
+            # What of an application is shown takes as much as what the slots are read with.
+            twoslot.drop("boot", "flash")
             from twoslot.application import status as program_status
 
             program_status.status(found)

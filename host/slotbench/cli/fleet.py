@@ -14,6 +14,7 @@ _VERBS = {
         "install": ("slotbench.cli.fleet_install:install", "Have one board update now."),
     },
     "The cockpit": {
+        "audit": ("slotbench.cli.fleet_audit:audit", "List who did what, and when."),
         "token": ("slotbench.cli.fleet_token:token", "Make and take away logins."),
         "webhook": ("slotbench.cli.fleet_webhook:webhook", "Tell programs elsewhere what happens."),
     },

@@ -143,6 +143,7 @@ def list_(ctx: click.Context, limit: int, database: str | None, as_json: bool) -
     with opened_database(ctx, database) as opened:
         from slotbench.fleet.board_list import late_after
         from slotbench.fleet.rollout_store import list_rollouts, rollout_evidence
+        from slotbench.fleet.rollout_words import next_step_words
 
         with opened.reading() as connection:
             late_s = late_after(connection)
@@ -156,6 +157,8 @@ def list_(ctx: click.Context, limit: int, database: str | None, as_json: bool) -
         click.echo(
             f"{_line(view)}; of {evidence.known} boards {evidence.begun} began, "
             f"{evidence.confirmed} confirmed, {evidence.failed} failed, {evidence.silent} silent")
+        if words := next_step_words(view, now()):
+            click.echo(f"  {words}")
     if not found:
         click.echo("No rollout yet. Publish to nobody, then start one:")
         click.echo("  slotbench ship firmware.bin --percent 0")

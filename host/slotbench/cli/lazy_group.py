@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LazyGroup"]
 
+_MEANT_MOST = 3
+
 Sections = Mapping[str, Mapping[str, tuple[str, str]]]
 """Heading -> verb -> where it is ("module:name") and what it does, for the list of verbs."""
 
@@ -48,10 +50,20 @@ class LazyGroup(click.Group):
         """Find the verb of a command line. The refusal of one that is misspelt names the right one."""
         places = self.places()
         if args and args[0] not in places and not args[0].startswith("-") and not ctx.resilient_parsing:
-            close = difflib.get_close_matches(args[0].lower(), places, 1)
+            close = self._verbs_inside(ctx, args[0]) or difflib.get_close_matches(args[0].lower(), places, 1)
             if close:
-                ctx.fail(f"No such command '{args[0]}'. Did you mean '{close[0]}'?")
+                meant = "' or '".join(close[:_MEANT_MOST])
+                ctx.fail(f"No such command '{args[0]}'. Did you mean '{meant}'?")
         return super().resolve_command(ctx, args)
+
+    def _verbs_inside(self, ctx: click.Context, name: str) -> list[str]:
+        """Where a verb of this name is in a group below: "release publish" for "publish"."""
+        found = []
+        for place in self.places():
+            group = self.get_command(ctx, place)
+            if isinstance(group, LazyGroup) and name in group.places():
+                found.append(f"{place} {name}")
+        return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of verbs under its headings. Nothing is imported for it."""

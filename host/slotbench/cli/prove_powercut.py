@@ -12,6 +12,7 @@ import click
 from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.vm_option import vm_option
 from slotbench.errors import USAGE, BenchError
+from slotbench.prove.applications.board import ApplicationBed
 from slotbench.prove.applications.on_micropython import sweep_on_micropython
 from slotbench.prove.applications.proof import ApplicationCut, Ending, find_failure
 from slotbench.prove.applications.sweep import ApplicationFailure, ApplicationPart, sweep_applications
@@ -22,13 +23,14 @@ from slotbench.vboard.board import LOADERS, VirtualBoard
 
 _FAILURES_SHOWN = 10
 _ENDINGS = {ending.value: ending for ending in Ending}
-_WITH_APPLICATIONS = "generic_4m"
-"""The flash map that those boards have. No loader has a part in it."""
+_BEDS = {bed.value: bed for bed in ApplicationBed}
+"""The flash maps on which applications are updated. No loader has a part in it."""
 
 
 @click.command()
 @click.option(
-    "--board", "boards", multiple=True, type=click.Choice(BOARDS), help="Only this flash map.")
+    "--board", "boards", multiple=True, type=click.Choice(list(dict.fromkeys((*BOARDS, *_BEDS)))),
+    help="Only this flash map.")
 @click.option(
     "--scenario", "scenarios", multiple=True, type=click.Choice([*SCENARIOS, *_ENDINGS]),
     help="Only this part.")
@@ -46,7 +48,7 @@ _WITH_APPLICATIONS = "generic_4m"
     help="How many first cuts of each scenario get a second cut.")
 @click.option(
     "--all", "every", is_flag=True,
-    help="Combine every cut with every second cut; takes 15 minutes, and hours for applications.")
+    help="Combine every cut with every second cut; takes the better part of an hour.")
 @click.option(
     "--processes", type=click.IntRange(1), help="Runs at a time.  [default: one for each core]")
 @click.option(
@@ -79,12 +81,14 @@ def powercut(
     plain = SweepPlan()
     on_micropython = vm == "micropython"
     of_firmware = tuple(name for name in scenarios or SCENARIOS if name in SCENARIOS and not on_micropython)
+    maps = tuple(name for name in boards or plain.boards if name in BOARDS)
     plan = SweepPlan(
-        boards or plain.boards, of_firmware, loaders or plain.loaders,
+        maps, of_firmware if maps else (), loaders or plain.loaders,
         torn, None if every else pairs, True, sampled, processes or plain.processes)
     endings = [ending for name, ending in _ENDINGS.items() if not scenarios or name in scenarios]
-    if _WITH_APPLICATIONS not in plan.boards or "model" not in plan.loaders:
-        endings = []
+    beds = [bed for name, bed in _BEDS.items() if not boards or name in boards]
+    if "model" not in plan.loaders:
+        beds = []
     wanted = CutId.parse(replay) if replay else None
     programs: list[ApplicationPart] = []
     with tempfile.TemporaryDirectory(prefix="slotbench-") as folder:
@@ -100,14 +104,15 @@ def powercut(
             total = RunResult()
             for part in parts:
                 total.add(part.run)
-            if endings and on_micropython:
+            if endings and on_micropython and ApplicationBed.LOADER in beds:
                 programs = sweep_on_micropython(
                     Path(folder), endings, sampled=sampled, processes=plan.processes, seed=seed,
                     on_part=lambda part: _say(as_json, _application_row(part)))
-            elif endings:
+            elif endings and beds and not on_micropython:
                 programs = sweep_applications(
-                    endings, torn=torn, pairs=plan.pairs, sampled=sampled, processes=plan.processes,
-                    seed=seed, on_part=lambda part: _say(as_json, _application_row(part)))
+                    beds, endings, torn=torn, pairs=plan.pairs, sampled=sampled, merge=not no_merge,
+                    processes=plan.processes, seed=seed,
+                    on_part=lambda part: _say(as_json, _application_row(part)))
         seconds = time.perf_counter() - begun
         if wanted is None and dump is not None:
             for failure in total.failures:
@@ -129,7 +134,7 @@ def _row(part: SweepPart) -> str:
 
 def _application_row(part: ApplicationPart) -> str:
     return (
-        f"{f'{_WITH_APPLICATIONS} {part.name}':<58}{part.operations:>5} operations {part.cuts:>7,} cuts"
+        f"{part.name:<58}{part.operations:>5} operations {part.cuts:>7,} cuts"
         f" {part.boots:>7,} boots {len(part.failures):>3} failed {part.seconds:>6.1f} s")
 
 
@@ -179,9 +184,9 @@ def _conclude(
             "applications": {
                 "cuts": cuts, "boots": boots,
                 "scenarios": [
-                    {"scenario": part.ending.value, "vm": part.vm, "pairs": part.is_pairs,
-                     "operations": part.operations, "whole": part.whole, "cuts": part.cuts,
-                     "boots": part.boots} for part in programs],
+                    {"board": part.bed.value, "scenario": part.ending.value, "vm": part.vm,
+                     "pairs": part.is_pairs, "operations": part.operations, "whole": part.whole,
+                     "cuts": part.cuts, "boots": part.boots} for part in programs],
                 "failures": [{"id": str(failure.id), "text": failure.text} for failure in failures]}})
     else:
         _say_totals(total, cuts, boots, len(failures), f"{seconds:.0f} s, {rate} cuts/s")

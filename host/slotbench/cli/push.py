@@ -96,6 +96,11 @@ def push(
     image = read_firmware(firmware)
     there = pusher.read_status()
     click.echo(f"{pusher.where}: {_board(there)}")
+    if there.slot is None:
+        raise BenchError(
+            f"{there.board} has no loader, and no firmware is pushed to it", where=pusher.where,
+            cure="push your program: --app DIR; `slotbench flash` writes a firmware over the cable",
+            exit_code=USAGE)
     if release_path is not None:
         document, expected = _signed(release_path, image)
     else:
@@ -217,4 +222,5 @@ def _say_back(
 
 def _board(there: ListenerStatus) -> str:
     state = "confirmed" if there.confirmed else "on trial"
-    return f"{there.device}, {there.product} {there.version} in slot {there.slot}, {state}"
+    where = f" in slot {there.slot}" if there.slot is not None else ""
+    return f"{there.device}, {there.product} {there.version}{where}, {state}"

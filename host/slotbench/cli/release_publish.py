@@ -83,6 +83,8 @@ def publish(
                  --key keys/online.pem --keys keys/sensor.keys
     From a timer: slotbench release publish --refresh www --key keys/online.pem --keys keys/sensor.keys
 
+    `slotbench release upload` copies DIR to a static host or an object store.
+
     What was published is written down beside the keys, in PRODUCT.published: keep it with them.
     """
     whole_site = "--refresh" if refresh else "--repair" if is_repair else None

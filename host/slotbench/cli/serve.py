@@ -55,8 +55,8 @@ from slotbench.server import BoardAuthenticator, require_published
 @click.option(
     "--home-assistant-install", is_flag=True,
     help="Its install button works: whoever may write to that broker can have a board update now.")
-@click.option(
-    "--hawkbit", "hawkbit_place", type=listening_at, metavar="[HOST:]PORT",
+@project_option(
+    "--hawkbit", "hawkbit_place", field="hawkbit", type=listening_at, metavar="[HOST:]PORT",
     help="Where devices that speak hawkBit's DDI ask; without it nowhere.")
 @click.option(
     "--hawkbit-url", type=public_url, metavar="URL",

@@ -48,7 +48,8 @@ class BoardHealth(StrEnum):
 class BoardFilter:
     """Which boards a list has: all that match each field that is not empty, by device id after `after`.
 
-    `seen_since` is in Unix seconds.
+    `gave_up` is the counter of the release that a board's trouble is about, `gave_up_app` that of the
+    program. `seen_since` is in Unix seconds.
     """
 
     search: str = ""
@@ -57,6 +58,8 @@ class BoardFilter:
     channel: str = ""
     board: str = ""
     running: int | None = None
+    gave_up: int | None = None
+    gave_up_app: int | None = None
     seen_since: int = 0
     after: str = ""
     limit: int = 50
@@ -211,6 +214,10 @@ def _conditions(wanted: BoardFilter, now: int, late_s: int) -> list[ColumnElemen
         found.append(boards.c.last_seen >= wanted.seen_since)
     if wanted.running is not None:
         found.append(boards.c.running == wanted.running)
+    if wanted.gave_up is not None:
+        found += boards.c.report.in_(TROUBLE), boards.c.report_counter == wanted.gave_up
+    if wanted.gave_up_app is not None:
+        found += boards.c.app_report.in_(TROUBLE), boards.c.app_report_counter == wanted.gave_up_app
     return found
 
 

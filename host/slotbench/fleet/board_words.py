@@ -114,13 +114,12 @@ def is_trouble(entry: BoardEntry) -> bool:
 
 def view_words(board: BoardView, now: int) -> list[str]:
     """A board as sentences."""
-    runs = f"It runs {release_words(board.running, board.version)}"
+    what = f"is a {board.board}, and " if board.board else ""
+    runs = f"runs {release_words(board.running, board.version)}"
     where = f" of {board.product}/{board.channel}" if board.product else ""
     said = [
-        f"{board.title} {STATE_WORDS[board.state]}.", f"{runs}{where}{_slot_words(board)}.",
+        f"{board.title} {STATE_WORDS[board.state]}.", f"It {what}{runs}{where}{_slot_words(board)}.",
         f"It was heard {ago_words(now - board.last_seen)}, from {board.address or 'somewhere'}."]
-    if board.board:
-        said.append(f"It is a {board.board}.")
     if board.report != "nothing":
         known = board.version if board.report_counter == board.running else ""
         said.append(f"It {report_words(board.report, release_words(board.report_counter, known))}.")

@@ -12,8 +12,8 @@ from slotbench.formats import FormatError
 from slotbench.formats.seal import BODY_BYTES, SEAL_BYTES, digest8
 
 __all__ = [
-    "FILES", "FOLDERS", "MAGIC", "OUTSIDE", "PART", "RECORD_BYTES", "WHY", "ApplicationRecord", "Folder",
-    "FolderState", "newest_record",
+    "FILES", "FOLDERS", "LIST_PART", "MAGIC", "OUTSIDE", "PART", "RECORD_BYTES", "WHY",
+    "ApplicationRecord", "Folder", "FolderState", "newest_record",
 ]
 
 MAGIC: Final = b"2SB1"
@@ -21,6 +21,7 @@ RECORD_BYTES: Final = BODY_BYTES + SEAL_BYTES
 FILES: Final = ("twoslot.app0", "twoslot.app1")
 """The record of sequence n lies in the file n % 2, so the one before it lies in the other."""
 PART: Final = "twoslot.app.part"
+LIST_PART: Final = "twoslot.list.part"
 WHY: Final = "twoslot.why"
 FOLDERS: Final = ("app_a", "app_b")
 OUTSIDE: Final = 2

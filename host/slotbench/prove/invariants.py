@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from slotbench.boards import Region
 from slotbench.formats import FormatError
-from slotbench.formats.application_record import FILES, FOLDERS, PART, WHY
+from slotbench.formats.application_record import FILES, FOLDERS, LIST_PART, PART, WHY
 from slotbench.formats.image import parse_e9
 from slotbench.formats.image_ea import parse_ea
 from slotbench.formats.journal import KEYS_DIGEST_BYTES, JournalCell, Report, SlotState
@@ -203,7 +203,7 @@ class Invariants:
         return descriptor.counter
 
 
-_APPLICATIONS = (*(f"/{name}/" for name in FOLDERS), *(f"/{name}" for name in (*FILES, PART, WHY)))
+_APPLICATIONS = (*(f"/{name}/" for name in FOLDERS), *(f"/{name}" for name in (*FILES, PART, LIST_PART, WHY)))
 
 
 def _of_the_user(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -66,9 +66,10 @@ class PushTestBed:
     ) -> None:
         self.key = key if key is not None else SigningKey.generate()
         self.secret = secrets.token_bytes(32)
-        self.testbed = TestBed(folder, size=size, seed=seed, vm=vm, main=main, edit=self._mark)
+        self.testbed = TestBed(folder, size=size, seed=seed, vm=vm, main=main, edit=self.mark)
 
-    def _mark(self, files: dict[str, bytes]) -> None:
+    def mark(self, files: dict[str, bytes]) -> None:
+        """Give a board the secret and the development key of this test bed."""
         modulus = base64.b64encode(self.key.modulus).decode()
         files["/twoslot.secret"] = json.dumps({"secret": self.secret.hex()}).encode()
         files[f"/{ON_BOARD}"] = json.dumps({"modulus": modulus}).encode()

@@ -43,7 +43,7 @@ class ListenerStatus:
 
     `counter` is that of the running release. `development` is the lowest counter of a development release
     that the board accepts, or 0 if it accepts none. `nonce` is its challenge, `app` the counter of the
-    application that runs, 0 for none.
+    application that runs, 0 for none. `slot` is None on a board without the loader.
     """
 
     device: str
@@ -52,7 +52,7 @@ class ListenerStatus:
     channel: str
     version: str
     counter: int
-    slot: str
+    slot: str | None
     confirmed: bool
     trial: bool
     development: int
@@ -63,13 +63,15 @@ class ListenerStatus:
     def parse(cls, text: bytes) -> ListenerStatus:
         """The board's response to GET /twoslot. Raises FormatError; what it does not know it passes over."""
         try:
-            fields = Fields(dict(load_json(text)))
+            found = dict(load_json(text))
         except (ValueError, TypeError):
             raise FormatError("response is not a JSON object") from None
+        fields, is_stock = Fields(found), "slot" in found and found["slot"] is None
         return cls(
             device=fields.text("device", 1, 64), product=fields.name("product"), board=fields.name("board"),
             channel=fields.name("channel"), version=fields.text("version", 0, 16),
-            counter=fields.integer("counter", high=2**32 - 1), slot=fields.choice("slot", ("A", "B")),
+            counter=fields.integer("counter", high=2**32 - 1),
+            slot=None if is_stock else fields.choice("slot", ("A", "B")),
             confirmed=fields.boolean("confirmed"), trial=fields.boolean("trial"),
             development=fields.integer("development"), nonce=fields.text("nonce", 32, 32),
             app=fields.integer("app", high=2**32 - 1) if fields.has("app") else 0)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.application_record import FILES as RECORDS
-from slotbench.formats.application_record import PART, WHY
+from slotbench.formats.application_record import LIST_PART, PART, WHY
 from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.twoslot_version import NONE
 from slotbench.images.versions import OLDEST_WORDS, is_too_old
@@ -26,7 +26,7 @@ STAGE: Final = "twoslot.part"
 BOOT: Final = "boot.py"
 OWN: Final = (
     HOOK, PACK, MODULE, RECORD, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret",
-    "twoslot.devkey", "twoslot.wifi", "twoslot.wifi.part", *RECORDS, PART, WHY)
+    "twoslot.devkey", "twoslot.wifi", "twoslot.wifi.part", *RECORDS, PART, LIST_PART, WHY)
 """The files of twoslot beside its package."""
 
 _SHOWN: Final = (BOOT, "twoslot.json", "twoslot.secret")

@@ -22,10 +22,11 @@ from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.rollout_runner import RolloutRunner, read_channel_head
 from slotbench.fleet.site_mirror import SiteMirror
+from slotbench.formats.board_report import BoardReport, ReportEvent
 from slotbench.release.identities import Identities
 from slotbench.release.publish import Rollout, publish_release
 from slotbench.release.store import Store
-from slotbench.server import BackgroundServer, BoardAuthenticator, create_app
+from slotbench.server import BackgroundServer, BoardAuthenticator, ProvenReport, create_app
 from support.board_client import SECRET, BoardClient
 from support.chromium import chromium, serious_faults, show
 from support.commands import MakeRelease
@@ -212,6 +213,10 @@ def test_an_operators_first_day(
         assert serious_faults(driver) == []
 
         # One board's life, found with the keyboard.
+        told = BoardReport(
+            start=1, number=1, event=ReportEvent.START, board="d1_mini", slot=0, spare=6, free=21344, rssi=-61, reset=4)
+        house.recorder.observe(ProvenReport(device_id="lamp-07", at=int(clock[0]), report=told))
+        house.recorder.flush()
         driver.find_element(By.TAG_NAME, "body").send_keys("gb")
         wait_for(f"{BOARDS} boards")
         driver.find_element(By.TAG_NAME, "body").send_keys("/")
@@ -220,6 +225,7 @@ def test_an_operators_first_day(
         driver.find_element(By.TAG_NAME, "body").send_keys("j")
         driver.switch_to.active_element.send_keys(Keys.ENTER)
         wait_for("proved for the first time who it is")
+        assert "the other slot has 2.0.0 (counter 6)" in text()
         press("Name it")
         driver.find_element(By.ID, "name").send_keys("Reading lamp")
         driver.find_element(By.ID, "place").send_keys("kitchen", Keys.ENTER)

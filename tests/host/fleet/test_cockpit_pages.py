@@ -100,8 +100,11 @@ def test_a_head_that_expires_is_warned_about(
     for left, said in ((6 * 86400, "expires in 6 days"), (-1, "has expired")):
         clock[0] = head.expires - left
         browser.log_in(browser.token)
-        page = browser.get("/").text
-        assert said in page and "slotbench release publish --refresh" in page
+        for path in ("/", "/boards", "/audit", "/rollouts"):
+            page = browser.get(path).text
+            assert said in page and "slotbench release publish --refresh" in page, path
+    browser.post("/logout")
+    assert "expire" not in browser.get("/login").text, "who is not logged in is told nothing"
 
 
 def test_boards_are_searched_filtered_and_paged(browser: Browser, published: str, database: FleetDatabase) -> None:
@@ -370,7 +373,7 @@ def test_a_page_takes_as_many_queries_for_few_boards_as_for_many(
     queries: Callable[[], AbstractContextManager[Queries]],
 ) -> None:
     begin(browser, published)
-    most = {"/": 20, "/live": 2, "/boards": 6, "/rollouts": 5}
+    most = {"/": 20, "/live": 2, "/boards": 7, "/rollouts": 6, "/rollout/1": 9}
     for page, limit in most.items():
         counted = []
         for _ in range(2):
@@ -392,6 +395,32 @@ def test_the_browser_hears_of_a_change(browser: Browser, recorder: BoardRecorder
     recorder.observe(proven())
     recorder.flush()
     assert event() != before
+
+
+def test_what_happened_to_many_is_told_once(browser: Browser, recorder: BoardRecorder) -> None:
+    for number in range(20):
+        recorder.observe(proven(f"lamp-{number}"))
+    recorder.flush()
+    recorder.observe(proven("lamp-3", running=6))
+    recorder.flush()
+    page = re.sub(r"\s*<[^>]+>\s*", " ", browser.get("/").text)
+    assert "lamp-3 runs counter 6" in page
+    assert "lamp-19 proved for the first time who it is, with counter 5 , and 19 more" in page
+
+
+@pytest.mark.usefixtures("runner")
+def test_a_rollout_shows_who_gave_it_up(browser: Browser, published: str, recorder: BoardRecorder) -> None:
+    begin(browser, published)
+    for number in range(6, 18):
+        recorder.observe(proven(f"lamp-0000{number:02}", report=2, report_counter=7))
+    recorder.observe(proven("lamp-000018", report=2, report_counter=6))
+    recorder.flush()
+    page = browser.get("/rollout/1").text
+    assert page.count('<li><a class="title" href="/board?id=lamp-') == 8 and "All 12</a>" in page
+    assert "lamp-000018" not in page and "10 % is the first step" in page
+    boards = browser.get(re.findall(r'href="(/boards[^"]+)">All 12', page)[0].replace("&amp;", "&")).text
+    assert boards.count('<tr class="row">') == 12 and "gave counter 7 up" in boards
+    assert 'href="/boards?product=sensor&amp;channel=stable" aria-current' in boards, "the filter is taken away"
 
 
 def test_many_versions_share_a_bar() -> None:

@@ -24,6 +24,7 @@ from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.ddi import app
 from slotbench.fleet.ddi.targets import DdiTarget, find_target
 from slotbench.fleet.recorder import BoardRecorder
+from slotbench.project import PROJECT_FILE
 from slotbench.server import BackgroundServer
 from support.commands import CommandResult, RunCommand
 from support.ddi import PublishCounter, history, new_token
@@ -96,12 +97,13 @@ def test_serve_answers_devices_only_where_it_is_told_to(
     assert ran.code == 2 and "--hawkbit-url needs --hawkbit" in ran.err
     ran = slotbench("serve", root, "--hawkbit", "8280")
     assert ran.code == 2 and "need a database" in ran.err
+    (tmp_path / PROJECT_FILE).write_text(f'product = "{PRODUCT}"\nboard = "d1_mini"\nhawkbit = "0"\n')
     command = [
         sys.executable, "-u", "-m", "slotbench", "serve", root, "--port", "0", "--cockpit", "0",
-        "--database", f"sqlite:///{database_file}", "--hawkbit", "0"]
+        "--database", f"sqlite:///{database_file}"]
     environment = {**os.environ, "PYTHONPATH": str(Path(slotbench_package.__file__).parents[1])}
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     ) as server:
         try:
             assert server.stdout is not None

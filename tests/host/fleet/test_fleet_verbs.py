@@ -26,6 +26,7 @@ from slotbench.cli.invocation import Invocation
 from slotbench.errors import BenchError
 from slotbench.fleet import database_url
 from slotbench.fleet.access_tokens import count_tokens
+from slotbench.fleet.audit_log import Actor, record_action
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.release.publish import Rollout, publish_release
@@ -138,7 +139,9 @@ def test_a_rollout_is_started_paused_resumed_aborted(
     assert rollout("pause") == f"{what} paused at 10 %"
     assert rollout("resume") == f"{what} running at 10 %"
     ran = slotbench("fleet", "rollout", "list", "--database", url)
-    assert ran.out == f"{what} running at 10 %; of 40 boards 0 began, 0 confirmed, 0 failed, 0 silent\n"
+    assert ran.out.splitlines() == [
+        f"{what} running at 10 %; of 40 boards 0 began, 0 confirmed, 0 failed, 0 silent",
+        "  100 % follows in 2 hours at the earliest, once 80 % of this step's boards confirmed it"]
     said = json.loads(rollout("abort", "--json"))["result"]
     assert said["rollout"]["state"] == "aborted" and said["signed_here"]
     ran = slotbench("fleet", "rollout", "pause", *offered, "--database", url)
@@ -197,6 +200,20 @@ def test_a_plan_that_makes_no_sense_is_refused(
 
 def test_no_rollout_yet_says_what_to_type(slotbench: RunCommand, url: str) -> None:
     assert "slotbench fleet rollout start" in slotbench("fleet", "rollout", "list", "--database", url).out
+
+
+def test_who_did_what_is_listed(slotbench: RunCommand, url: str, database: FleetDatabase) -> None:
+    assert slotbench("fleet", "audit", "--database", url).out == "Nobody did anything yet.\n"
+    with database.writing() as connection:
+        for number in range(3):
+            record_action(connection, Actor("anna", "10.0.0.9"), NOW + number, "name", f"lamp-{number}", "name 'x'")
+        record_action(connection, Actor("the rollout itself"), NOW + 3, "rollout done", "sensor/stable counter 7")
+    ran = slotbench("fleet", "audit", "--database", url, "--limit", 2)
+    assert ran.out.splitlines() == [
+        "2025-06-15 15:06 UTC  the rollout itself  rollout done  sensor/stable counter 7",
+        "2025-06-15 15:06 UTC  anna from 10.0.0.9  name  lamp-2: name 'x'", "Older ones: --before 3"]
+    said = json.loads(slotbench("fleet", "audit", "--database", url, "--before", 3, "--json").out)["result"]
+    assert [entry["subject"] for entry in said["entries"]] == ["lamp-1", "lamp-0"]
 
 
 def test_logins_are_made_listed_and_taken_away(slotbench: RunCommand, url: str) -> None:

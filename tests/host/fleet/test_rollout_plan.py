@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from slotbench.errors import BenchError
 from slotbench.fleet.rollout_decision import Evidence, RolloutDecision, RolloutState, RolloutStep, decide
 from slotbench.fleet.rollout_plan import RolloutPlan, parse_duration, parse_steps
+from slotbench.fleet.rollout_store import RolloutView
+from slotbench.fleet.rollout_words import next_step_words
 from slotbench.formats.head import Head
 from support.samples import NOW
 
@@ -84,6 +87,23 @@ def test_a_step_begins_inside_the_window(window: str, hour: int, is_open: bool) 
     assert found.step is (RolloutStep.RAISE if is_open else RolloutStep.WAIT)
     harmed = decided(plan=plan, now=now, step_at=now - DAY_S, failed=4)
     assert harmed.step is RolloutStep.PAUSE, "a pause waits for no window"
+
+
+@pytest.mark.parametrize(("changes", "plan", "said"), [
+    ({"percent": 0}, {}, "10 % is the first step"),
+    ({"percent": 0}, {"window": "22:00-05:00"}, "10 % is the first step, between 22:00 and 05:00 UTC"),
+    ({}, {}, "50 % follows in 12 hours at the earliest, once 80 % of this step's boards confirmed it"),
+    ({"step_at": NOW - DAY_S}, {"window": "22:00-05:00", "proven": 0}, "50 % follows, between 22:00 and 05:00 UTC"),
+    ({"percent": 100, "step_at": NOW - DAY_S}, {"window": "22:00-05:00"}, (
+        "it is done, once 80 % of this step's boards confirmed it")),
+    ({"state": RolloutState.PAUSED}, {}, ""), ({"state": RolloutState.DONE, "percent": 100}, {}, ""),
+])
+def test_what_a_rollout_waits_for_is_said(changes: dict[str, Any], plan: dict[str, Any], said: str) -> None:
+    view = RolloutView(**{
+        "id": 1, "product": "sensor", "channel": "stable", "digest": DIGEST, "counter": 7, "reason": "",
+        "state": RolloutState.RUNNING, "plan": replace(PLAN, **plan), "percent": 10, "step_at": NOW - DAY_S // 2,
+        "failed_before": 0, "silent_before": 0, "seq": 1, "created": NOW, "changed": NOW, "by": "anna"} | changes)
+    assert next_step_words(view, NOW) == said
 
 
 def test_a_plan_survives_as_text() -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,8 +17,10 @@ from slotbench.flashing.plan import Firmware, factory_writes
 from slotbench.formats.segments import pack_ram_part
 from slotbench.images.frozen import twoslot_number
 from slotbench.vboard.board import VirtualBoard
-from slotbench.vboard.factory import factory_flash
-from slotbench.vboard.firmware import SMALLEST_BYTES, build
+from slotbench.mpy.pack import packed_files
+from slotbench.repl.first_application import no_application
+from slotbench.vboard.factory import board_files, factory_flash
+from slotbench.vboard.firmware import SMALLEST_BYTES, build, for_board
 from slotbench.vboard.live.control_socket import ControlSocket, request_facts
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.runner import LiveRunner
@@ -25,7 +28,7 @@ from slotbench.vboard.network.base import Network, NoNetwork
 from slotbench.vboard.serial.uart import Uart
 from slotbench.vboard.signals import PowerCut
 from slotbench.vboard.vms import VMS
-from support.live.bench import ID, QUIET
+from support.live.bench import ID, QUIET, SETTINGS
 from support.programs.pool import python
 from support.vboard.flash import image
 
@@ -51,6 +54,27 @@ def plain_folder(path: Path, *, frozen: tuple[str, ...] = ()) -> BoardFolder:
     flash = factory_flash(board, [(write.offset, write.data) for write in factory_writes(board, first)])
     flash.poke(board.filesystem.start, b"\xff" * board.filesystem.size)
     return BoardFolder.create(path, board.name, flash, {"/main.py": QUIET.encode()}, unique_id=ID)
+
+
+def stock_folder(path: Path, files: Mapping[str, bytes]) -> BoardFolder:
+    """An ESP-01S with stock firmware, these files in its LittleFS, and no twoslot on it."""
+    board = boards.load("esp01s_1m")
+    flash = factory_flash(board, [(0, stock_firmware())])
+    flash.poke(board.fs_start, b"\xff" * board.filesystem.size)
+    return BoardFolder.create(path, board.name, flash, files, unique_id=ID)
+
+
+def stock_folder_with_twoslot(path: Path, main: str) -> BoardFolder:
+    """The same after `slotbench deploy`: twoslot is one file, and waits for its first application."""
+    package = {f"/{path}": data for path, data in {**packed_files(), **no_application()}.items()}
+    own = {path: data for path, data in board_files(SETTINGS | {"board": "esp01s_1m"}, b"", main=main).items()
+           if not path.startswith("/twoslot/")}
+    return stock_folder(path, own | package)
+
+
+def stock_firmware() -> bytes:
+    """What is on such a board."""
+    return for_board(boards.load("esp01s_1m"), "1.0.0", size=SMALLEST_BYTES)[0]
 
 
 class PulledUart(Uart):

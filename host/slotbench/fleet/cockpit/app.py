@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,25 +17,26 @@ from slotbench.errors import BenchError
 from slotbench.fleet import board_words
 from slotbench.fleet.access_tokens import AccessRole
 from slotbench.fleet.audit_log import list_audit
-from slotbench.fleet.board_list import BoardFilter, BoardHealth, late_after, list_boards
+from slotbench.fleet.board_list import BoardEntry, BoardFilter, BoardHealth, late_after, list_boards
 from slotbench.fleet.cockpit.api import add_api
 from slotbench.fleet.cockpit.asked import asked_number
 from slotbench.fleet.cockpit.board_pages import add_board_pages
 from slotbench.fleet.cockpit.guard import CockpitGuard
 from slotbench.fleet.cockpit.metrics import add_metrics
 from slotbench.fleet.cockpit.openapi import add_openapi
-from slotbench.fleet.cockpit.pictures import channel_bars, evidence_bar, step_marks
+from slotbench.fleet.cockpit.pictures import channel_bars, health_bar, rollout_picture
 from slotbench.fleet.cockpit.release_pages import add_release_pages
 from slotbench.fleet.database import FleetDatabase
-from slotbench.fleet.offers import fleet_stamp, latest_entries, newest_heads, signing_process
+from slotbench.fleet.offers import OfferedHead, fleet_stamp, latest_entries, newest_heads, signing_process
 from slotbench.fleet.recorder import BoardRecorder
-from slotbench.fleet.rollout_store import open_rollouts, rollout_evidence
+from slotbench.fleet.rollout_store import open_rollouts
 from slotbench.fleet.summary import summarize
 
 __all__ = ["Cockpit", "create_cockpit"]
 
 _LIVE_MS = 4000
 _WARNED_S = 7 * 86400
+_LATEST_ASKED, _LATEST_SHOWN = 60, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +107,17 @@ def _add_words(app: Flask, cockpit: Cockpit) -> None:
 
     app.jinja_env.tests["trouble"] = board_words.is_trouble
 
+    def expiring_heads() -> list[OfferedHead]:
+        with cockpit.database.reading() as connection:
+            heads = newest_heads(connection)
+        return [head for head in heads if head.expires < cockpit.now() + _WARNED_S]
+
     @app.context_processor
     def known() -> dict[str, object]:
         login = g.get("login")
         return {
             "login": login, "csrf": session.get("csrf", ""), "now": cockpit.now(),
+            "expiring_heads": expiring_heads,
             "may_change": login is not None and login.role is AccessRole.OPERATOR,
             "states": list(BoardHealth), "state_words": board_words.STATE_WORDS}
 
@@ -146,14 +154,13 @@ def _add_overview(app: Flask, cockpit: Cockpit) -> None:
             under_way = open_rollouts(connection)
             return render_template(
                 "overview.html", summary=summary, bars=channel_bars(summary.running),
-                heads=newest_heads(connection), warned_before=now + _WARNED_S,
-                rollouts=[
-                    (each, step_marks(each), evidence_bar(rollout_evidence(connection, each, now, late_s)))
-                    for each in under_way[:5]],
+                health=health_bar(summary.states), heads=newest_heads(connection),
+                rollouts=[rollout_picture(connection, each, now, late_s) for each in under_way[:5]],
                 looked_at=[
                     board for state in (BoardHealth.TROUBLE, BoardHealth.LATE) if summary.states[state]
                     for board in list_boards(connection, BoardFilter(state=state, limit=6), now, late_s)],
-                latest=latest_entries(connection), signer=signing_process(connection, now))
+                latest=_told_once(latest_entries(connection, _LATEST_ASKED)),
+                signer=signing_process(connection, now))
 
     @app.get("/live")
     def live() -> Response:
@@ -168,6 +175,16 @@ def _add_overview(app: Flask, cockpit: Cockpit) -> None:
         with cockpit.database.reading() as connection:
             entries = list_audit(connection, before=asked_number("before"))
         return render_template("audit.html", entries=entries)
+
+
+def _told_once(
+    entries: list[tuple[str, str, BoardEntry]],
+) -> list[tuple[str, str, BoardEntry, int]]:
+    """Entries that follow one another and say the same are one, with the number of the other boards."""
+    groups = itertools.groupby(entries, key=lambda each: board_words.entry_words(each[2]))
+    found = [list(group) for _, group in groups]
+    return [
+        (*group[0], len({device_id for device_id, _, _ in group}) - 1) for group in found[:_LATEST_SHOWN]]
 
 
 def _local(target: str) -> str:

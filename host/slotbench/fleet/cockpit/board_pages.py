@@ -33,6 +33,7 @@ from slotbench.fleet.offers import newest_heads, signing_process
 __all__ = ["add_board_pages", "asked_filter"]
 
 _PAGE = 50
+_FILTER = ("search", "state", "product", "channel", "board", "running", "gave_up", "gave_up_app")
 _HISTORY = 60
 
 
@@ -43,7 +44,8 @@ def asked_filter(limit: int = _PAGE) -> BoardFilter:
         search=asked_text("search", 100), after=asked_text("after", 64), limit=limit,
         state=BoardHealth(state) if state in set(BoardHealth) else None,
         product=asked_text("product", 32), channel=asked_text("channel", 32), board=asked_text("board", 32),
-        running=asked_number("running"))
+        running=asked_number("running"), gave_up=asked_number("gave_up"),
+        gave_up_app=asked_number("gave_up_app"))
 
 
 def add_board_pages(app: Flask, database: FleetDatabase, now: Callable[[], int]) -> None:
@@ -61,8 +63,8 @@ def add_board_pages(app: Flask, database: FleetDatabase, now: Callable[[], int])
         return render_template(
             "boards.html", boards=found, number=number, wanted=wanted, is_full=len(found) == _PAGE,
             profiles=profiles, query={
-                "search": wanted.search or None, "state": wanted.state, "board": wanted.board or None,
-                "running": wanted.running})
+                name: getattr(wanted, name) or None
+                for name in _FILTER})
 
     @app.get("/board")
     def board() -> str:

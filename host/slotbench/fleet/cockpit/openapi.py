@@ -27,6 +27,8 @@ _FILTER: Final[Sequence[tuple[str, dict[str, Any], str]]] = (
     ("channel", _TEXT | {"maxLength": 32}, "Only boards of this channel."),
     ("board", _TEXT | {"maxLength": 32}, "Only boards of this profile."),
     ("running", _COUNT | {"maximum": 0xFFFFFFFF}, "Only boards that run this counter."),
+    ("gave_up", _COUNT | {"maximum": 0xFFFFFFFF}, "Only boards in trouble with this release."),
+    ("gave_up_app", _COUNT | {"maximum": 0xFFFFFFFF}, "Only boards in trouble with this program."),
     ("after", _TEXT | {"maxLength": 64}, "Only boards behind this device id."),
     ("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "Most boards."))
 _ID: Final = [("id", _TEXT | {"minLength": 1, "maxLength": 64}, "The device id.")]

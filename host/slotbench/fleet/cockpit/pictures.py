@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
+from sqlalchemy import Connection
+
+from slotbench.fleet.board_list import BoardHealth
 from slotbench.fleet.rollout_decision import Evidence
-from slotbench.fleet.rollout_store import RolloutView
+from slotbench.fleet.rollout_store import RolloutView, rollout_evidence
 from slotbench.fleet.summary import RunningCount
 
-__all__ = ["BarPart", "ChannelBar", "StepMark", "channel_bars", "evidence_bar", "step_marks"]
+__all__ = [
+    "BarPart", "ChannelBar", "StepMark", "channel_bars", "evidence_bar", "health_bar", "rollout_picture",
+    "step_marks",
+]
 
 WIDTH: Final = 1000
 """Units of the width of a bar."""
@@ -20,7 +26,10 @@ _GAP: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BarPart:
-    """A part of a bar: where it begins and how long it is (of 1000), its class, and what it says."""
+    """A part of a bar: where it begins and how long it is (of 1000), its class, and what it says.
+
+    `boards` boards are it; `query` finds them in the list of boards, and is empty where nothing does.
+    """
 
     x: float
     width: float
@@ -28,7 +37,7 @@ class BarPart:
     label: str
     boards: int
     percent: str
-    running: int | None = None
+    query: Mapping[str, str | int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,25 +69,46 @@ def channel_bars(running: Sequence[RunningCount]) -> list[ChannelBar]:
         known = sorted({each.running for each in running if each.product == product}, reverse=True)
         newest = sorted(counts, key=lambda count: -count.running)
         shown = newest if len(newest) <= _PARTS_MAX else newest[: _PARTS_MAX - 1]
-        named = [
+        here: dict[str, str | int] = {"product": product, "channel": channel} if product else {}
+        named: list[_Part] = [
             (f"part-{min(known.index(count.running), _PARTS_MAX - 1)}", _words(count), count.boards,
-             count.running) for count in shown]
+             here | {"running": count.running}) for count in shown]
         if rest := sum(count.boards for count in newest[len(shown):]):
-            named.append((f"part-{_PARTS_MAX - 1}", "older", rest, -1))
+            named.append((f"part-{_PARTS_MAX - 1}", "older", rest, {}))
         found.append(ChannelBar(
             product=product, channel=channel, boards=sum(count.boards for count in counts),
             parts=_parts(named)))
     return found
 
 
-def evidence_bar(evidence: Evidence) -> list[BarPart]:
-    """What the boards of a channel did with a release."""
+def evidence_bar(evidence: Evidence, rollout: RolloutView) -> list[BarPart]:
+    """What the boards of a channel did with what is rolled out."""
+    here: dict[str, str | int] = {"product": rollout.product, "channel": rollout.channel}
+    of_program = rollout.plan.of_program
+    confirmed = {} if of_program else here | {"running": rollout.counter}
+    failed = here | {"gave_up_app" if of_program else "gave_up": rollout.counter}
     under_way = max(0, evidence.begun - evidence.confirmed - evidence.failed - evidence.silent)
     rest = max(0, evidence.known - evidence.begun)
     return _parts([
-        ("well", "confirmed", evidence.confirmed, -1), ("updating", "on their way", under_way, -1),
-        ("late", "silent", evidence.silent, -1), ("trouble", "failed", evidence.failed, -1),
-        ("waiting", "not begun", rest, -1)])
+        ("well", "confirmed", evidence.confirmed, confirmed), ("updating", "on their way", under_way, {}),
+        ("late", "silent", evidence.silent, here | {"state": "late"}),
+        ("trouble", "failed", evidence.failed, failed),
+        ("waiting", "not begun", rest, {})])
+
+
+def health_bar(states: Mapping[BoardHealth, int]) -> list[BarPart]:
+    """How the boards of the fleet are."""
+    return _parts([
+        (state.value, state.value, states[state], {"state": state.value})
+        for state in (BoardHealth.WELL, BoardHealth.UPDATING, BoardHealth.LATE, BoardHealth.TROUBLE)])
+
+
+def rollout_picture(
+    connection: Connection, rollout: RolloutView, now: int, late_s: int,
+) -> tuple[RolloutView, list[StepMark], list[BarPart]]:
+    """A rollout, its steps, and what boards did. One query."""
+    evidence = rollout_evidence(connection, rollout, now, late_s)
+    return rollout, step_marks(rollout), evidence_bar(evidence, rollout)
 
 
 def step_marks(rollout: RolloutView) -> list[StepMark]:
@@ -95,10 +125,14 @@ def _words(count: RunningCount) -> str:
     return count.version or f"counter {count.running}"
 
 
-def _parts(named: Sequence[tuple[str, str, int, int]]) -> list[BarPart]:
+_Part: TypeAlias = tuple[str, str, int, Mapping[str, str | int]]
+"""The class of a part, what it says, its boards, and how they are found."""
+
+
+def _parts(named: Sequence[_Part]) -> list[BarPart]:
     total = sum(boards for _, _, boards, _ in named)
     parts, x = [], 0.0
-    for style, label, number, running in named:
+    for style, label, number, query in named:
         if not number:
             continue
         width = WIDTH * number / total
@@ -106,6 +140,6 @@ def _parts(named: Sequence[tuple[str, str, int, int]]) -> list[BarPart]:
         parts.append(BarPart(
             x=round(x, 1), width=round(width if is_last else max(3.0, width - _GAP), 1), style=style,
             label=label, boards=number, percent=f"{100 * number / total:.1f}".removesuffix(".0"),
-            running=running if running >= 0 else None))
+            query=query))
         x += width
     return parts

@@ -10,10 +10,10 @@ from flask import Flask, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from slotbench.errors import BenchError
-from slotbench.fleet.board_list import late_after
+from slotbench.fleet.board_list import BoardFilter, late_after, list_boards
 from slotbench.fleet.cockpit.asked import asked_text, require_signer
 from slotbench.fleet.cockpit.guard import signed_in
-from slotbench.fleet.cockpit.pictures import evidence_bar, step_marks
+from slotbench.fleet.cockpit.pictures import evidence_bar, rollout_picture, step_marks
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.offers import (
     find_release,
@@ -34,6 +34,7 @@ from slotbench.fleet.rollout_store import (
     open_rollouts,
     rollout_evidence,
 )
+from slotbench.fleet.rollout_words import next_step_words
 from slotbench.formats.fields import check_name
 from slotbench.formats.release import Preflight
 from slotbench.release.describe import PREFLIGHT_WORDS
@@ -42,6 +43,7 @@ from slotbench.release.store import Store
 __all__ = ["add_release_pages"]
 
 _SHOWN = 30
+_FAILED_SHOWN = 8
 
 
 def add_release_pages(app: Flask, database: FleetDatabase, site: Path, now: Callable[[], int]) -> None:
@@ -87,7 +89,7 @@ def _add_rollouts(app: Flask, database: FleetDatabase, now: Callable[[], int]) -
             late_s = late_after(connection)
             newest = list_rollouts(connection, _SHOWN)
             return render_template("rollouts.html", under_way=[
-                (view, step_marks(view), evidence_bar(rollout_evidence(connection, view, now(), late_s)))
+                rollout_picture(connection, view, now(), late_s)
                 for view in newest if not view.state.has_ended],
                 ended=[view for view in newest if view.state.has_ended])
 
@@ -98,11 +100,18 @@ def _add_rollouts(app: Flask, database: FleetDatabase, now: Callable[[], int]) -
             view = find_rollout(connection, number) if number < 1 << 31 else None
             if view is None:
                 abort(HTTPStatus.NOT_FOUND)
-            evidence = rollout_evidence(connection, view, now(), late_after(connection))
+            late_s = late_after(connection)
+            evidence = rollout_evidence(connection, view, now(), late_s)
+            of_program = view.plan.of_program
+            wanted = BoardFilter(
+                product=view.product, channel=view.channel, limit=_FAILED_SHOWN,
+                gave_up=None if of_program else view.counter,
+                gave_up_app=view.counter if of_program else None)
             return render_template(
                 "rollout.html", rollout=view, marks=step_marks(view), evidence=evidence,
-                bar=evidence_bar(evidence), release=find_release(connection, view.digest),
-                signer=signing_process(connection, now()))
+                bar=evidence_bar(evidence, view), release=find_release(connection, view.digest),
+                failed=list_boards(connection, wanted, now(), late_s) if evidence.failed else [],
+                following=next_step_words(view, now()), signer=signing_process(connection, now()))
 
 
 def _add_rollout_changes(app: Flask, database: FleetDatabase, site: Store, now: Callable[[], int]) -> None:

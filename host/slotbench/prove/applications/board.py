@@ -6,6 +6,7 @@ that goes from application 1 to 2.
 
 from __future__ import annotations
 
+import enum
 import functools
 import hashlib
 from collections.abc import Mapping
@@ -13,19 +14,26 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from slotbench import boards
+from slotbench.boards import BoardProfile
 from slotbench.formats import rtc
 from slotbench.formats.application_record import FILES, ApplicationRecord, Folder, FolderState, newest_record
 from slotbench.formats.file_list import FileEntry, pack_list
 from slotbench.formats.rtc import ResetReason, Tail
+from slotbench.mpy import sources
+from slotbench.mpy.pack import RECORD, packed_files
+from slotbench.prove.applications.classes import TouchedBlocks
 from slotbench.prove.applications.little_files import LittleFiles
-from slotbench.vboard.factory import BOOT_LINE, board_files, factory_flash
+from slotbench.prove.updaters.recording import ReplayableFlash
+from slotbench.vboard.factory import BOOT_LINE, board_files
+from slotbench.vboard.factory import factory_flash as _blank_board
+from slotbench.vboard.firmware import SMALLEST_BYTES, for_board
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.network.base import NoNetwork
 from slotbench.vboard.signals import BenchViolation
 from slotbench.vboard.soc import Soc
 from slotbench.vboard.vm import CPythonVM
 
-__all__ = ["ApplicationBoard", "Mutation", "require", "run_hook", "update"]
+__all__ = ["ApplicationBed", "ApplicationBoard", "Mutation", "require", "run_hook", "update"]
 
 OLD: Final[Mapping[str, bytes]] = {
     "main.py": b"print('one')\n", "lib/lamp.py": b"x = 1\n" * 40, "lib/wires.py": b"# wires\n" * 60,
@@ -49,6 +57,29 @@ _STATES: Final = {
     12: "twoslot.application.unpacking",
 }
 """The stage that a response is for, by the agent's state."""
+
+
+class ApplicationBed(enum.Enum):
+    """A flash map, and the twoslot that its boards have: with the loader, or for stock firmware as one file.
+
+    The value is the name of the board's profile.
+    """
+
+    LOADER = "generic_4m"
+    STOCK_1M = "esp01s_1m"
+
+    @property
+    def has_loader(self) -> bool:
+        """Whether the loader starts it."""
+        return self is ApplicationBed.LOADER
+
+    @property
+    def profile(self) -> BoardProfile:
+        """Its flash map."""
+        return _profile(self.value)
+
+
+_profile = functools.cache(boards.load)
 
 
 class Mutation:
@@ -77,32 +108,48 @@ def _list_of(files: Mapping[str, bytes]) -> bytes:
 
 
 class ApplicationBoard:
-    """A board with application 1 in A, and 2 on its server. `starts` counts how often it started."""
+    """A board of `bed` with application 1 in A, and 2 on its server; `flash` is what it starts from, else
+    that of the bench. `starts` counts how often it started, `touched` what of the flash it used.
+    """
 
-    def __init__(self, mutation: Mutation | None = None) -> None:
-        self._profile = boards.load("generic_4m")
-        self.flash = _factory_flash().clone()
+    def __init__(
+        self, bed: ApplicationBed, flash: NorFlash | None = None, mutation: Mutation | None = None,
+    ) -> None:
+        self.bed = bed
+        self.flash = ReplayableFlash((flash or factory_flash(bed)).clone())  # its clock begins, too
         self.starts = 0
+        self.touched = TouchedBlocks()
         self._soc = Soc(self.flash)
-        self._package = dict(_package())
+        self._package = dict(package(bed))
         if mutation is not None:
             mutation.edit(self._package)
         self._vms: list[CPythonVM] = []
+        self._known: tuple[int, dict[str, bytes]] | None = None
 
     def close(self) -> None:
         """End all that ran on it."""
         for vm in self._vms:
             vm.close()
 
-    def start(
-        self, reason: int = ResetReason.POWER, *, disarms: bool = True,
-    ) -> tuple[CPythonVM, LittleFiles]:
+    def start(self, reason: int = ResetReason.POWER) -> tuple[CPythonVM, LittleFiles]:
         """Power, or a restart: the filesystem is mounted as it is. The boot hook did not run yet."""
-        self.flash.power_on()
-        if disarms:
-            self.flash.disarm()
         self.starts += 1
-        files = LittleFiles(self.flash, self._profile.filesystem)
+        files = LittleFiles(self.flash, self.bed.profile.filesystem, touched=self.touched)
+        if self.bed.has_loader:
+            self._load(reason)
+        elif reason == ResetReason.POWER:
+            self._soc.power_on()
+        else:
+            self._soc.start(reason)
+        self._soc.start_sdk()
+        vm = CPythonVM(self._soc, self._package, NoNetwork())
+        self._vms.append(vm)
+        self._soc.clock.advance_ms(_START_MS)
+        files.install(vm)
+        return vm, files
+
+    def _load(self, reason: int) -> None:
+        """What the loader does: it leaves a record of the start. Power takes what is in RTC memory."""
         self._soc.start(reason)
         kept = self._word(28) if reason else 0
         if reason == ResetReason.POWER:
@@ -113,16 +160,10 @@ class ApplicationBoard:
             reset_reason=reason, note=0, schedule=kept).pack()
         for at in range(0, len(tail), 4):
             self._soc.write_word(rtc.ADDRESS + at, int.from_bytes(tail[at : at + 4], "little"))
-        self._soc.start_sdk()
-        vm = CPythonVM(self._soc, self._package, NoNetwork())
-        self._vms.append(vm)
-        self._soc.clock.advance_ms(_START_MS)
-        files.install(vm)
-        return vm, files
 
     def record(self, files: LittleFiles) -> ApplicationRecord:
         """The newest record. Raises BenchViolation: there is none any more."""
-        there = files.content()
+        there = self._content(files)
         found = newest_record(there.get(f"/{name}", b"") for name in FILES)
         if found is None:
             raise BenchViolation("there is no application record any more")
@@ -132,9 +173,9 @@ class ApplicationBoard:
         """The counter of the application that runs. Raises BenchViolation: it is not whole, or the user's
         files are not what they were.
         """
-        there = files.content()
-        for path, data in USERS.items():
-            require(there.get(path) == data, f"{path} is not what the user put there")
+        there = self._content(files)
+        for path, data in {**USERS, **own_files(self.bed)}.items():
+            require(there.get(path) == data, f"{path} is not what the user, or the bench, put there")
         where = vm.folder()
         require(
             where in ("/app_a", "/app_b"),
@@ -144,6 +185,12 @@ class ApplicationBoard:
             if path.startswith(f"{where}/") and not path.startswith(f"{where}/twoslot.")}
         require(inside in (OLD, NEW), f"what runs in {where} is not whole: {sorted(inside)}")
         return 1 if inside == OLD else 2
+
+    def _content(self, files: LittleFiles) -> dict[str, bytes]:
+        """All files. They are read once between two operations, unless words of the flash are unsure."""
+        if self._known is None or self._known[0] != self.flash.operations or self.flash.weak:
+            self._known = self.flash.operations, files.content()
+        return self._known[1]
 
     def _word(self, at: int) -> int:
         return self._soc.read_word(rtc.ADDRESS + at) & 0xFFFFFFFF
@@ -200,26 +247,38 @@ class _WholeBody:
 
 
 @functools.cache
-def _package() -> dict[str, bytes]:
+def package(bed: ApplicationBed) -> Mapping[str, bytes]:
+    """What the VM imports: twoslot's own sources, and what starts them."""
     files = board_files({}, b"")
-    return {
-        path: data for path, data in files.items()
-        if path.startswith("/twoslot/") or path == "/twoslot_boot.py"} | {"/boot.py": BOOT_LINE.encode()}
+    found = {"/twoslot_boot.py": files["/twoslot_boot.py"], "/boot.py": BOOT_LINE.encode()}
+    if bed.has_loader:
+        return found | {path: data for path, data in files.items() if path.startswith("/twoslot/")}
+    # The bytecode lies on the board as one file; these are its sources, so there is nothing to mount.
+    own = {f"/twoslot/{path}": source for path, source in sources(has_loader=False).items()}
+    return found | own | {"/twoslot_pack.py": b"", f"/{RECORD}": own_files(bed)[f"/{RECORD}"]}
 
 
 @functools.cache
-def _factory_flash() -> NorFlash:
-    profile = boards.load("generic_4m")
-    flash = factory_flash(profile, ())
-    files = LittleFiles(flash, profile.filesystem, fresh=True)
+def own_files(bed: ApplicationBed) -> Mapping[str, bytes]:
+    """Files of twoslot that lie beside the folders, and that no update of an application may touch."""
+    if bed.has_loader:
+        return {}
+    return {f"/{path}": data for path, data in packed_files().items()} | {"/boot.py": BOOT_LINE.encode()}
+
+
+@functools.cache
+def factory_flash(bed: ApplicationBed) -> NorFlash:
+    """Application 1 is confirmed in A; in B lies what an application before left there."""
+    image = [] if bed.has_loader else [(0, for_board(bed.profile, "1.0.0", size=SMALLEST_BYTES)[0])]
+    flash = _blank_board(bed.profile, image)
+    files = LittleFiles(flash, bed.profile.filesystem, fresh=True)
     listed = _list_of(OLD)
     record = ApplicationRecord(sequence=2, active=0, folders=(
         Folder(state=FolderState.CONFIRMED, counter=1, list_digest=hashlib.sha256(listed).digest()[:8]),
         Folder(state=FolderState.BAD)))
     files.put({
-        **USERS, **{f"/app_a/{path}": data for path, data in OLD.items()},
+        **own_files(bed), **USERS, **{f"/app_a/{path}": data for path, data in OLD.items()},
         "/app_a/twoslot.list": listed, "/app_a/twoslot.version": b"1.0",
-        # What an application before left there.
         **{f"/app_b/{path}": b"?" + data for path, data in OLD.items()}, "/app_b/sub/x": b"x",
         f"/{FILES[0]}": record.pack(),
     })

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from littlefs import LittleFS, LittleFSError, UserContext, lfs
+from littlefs.lfs import LFSStat
 
 from slotbench.boards import Region
 from slotbench.formats.littlefs import CACHE_BYTES, PROGRAM_BYTES
+from slotbench.prove.applications.classes import TouchedBlocks
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.signals import BenchViolation, DeviceOSError, PowerCut
 from slotbench.vboard.vm import CPythonVM
@@ -17,25 +19,45 @@ from slotbench.vboard.vm import CPythonVM
 __all__ = ["LittleFiles"]
 
 _IO_ERROR: Final = -5
+_LINE_BYTES: Final = 64
+_FROM_HERE: Final = 1
 _KINDS: Final = {FileExistsError: 17, FileNotFoundError: 2, IsADirectoryError: 21}
 """errno by what the library raises."""
 
 
 class _CutRegion(UserContext):
-    """The region of the filesystem. After a cut every access fails, as littlefs is told."""
+    """The region of the filesystem. After a cut every access fails, as littlefs is told.
 
-    def __init__(self, flash: NorFlash, start: int) -> None:
+    `touched` gets the number of each block that is read, or programmed, before it is erased: all else in this
+    region has no part in what happens.
+    """
+
+    def __init__(self, flash: NorFlash, start: int, touched: TouchedBlocks) -> None:
         self.flash = flash
         self.dead = False
         self.violation: BenchViolation | None = None
         self._start = start
+        self._touched = touched
+        self._clock = flash.clock
+        self._bytes_per_us = flash.timing.read_bytes_per_us
+        self._content: dict[int, bytes] = {}
+        self._unsure = {(word - start) // SECTOR for word in flash.weak}
 
-    def read(self, cfg: object, block: int, off: int, size: int) -> bytearray:
-        """What littlefs reads."""
-        return bytearray(self.flash.read(self._start + block * SECTOR + off, size))
+    def read(self, cfg: object, block: int, off: int, size: int) -> Any:
+        """What littlefs reads: ten thousand times in a recovery, therefore blocks are kept as they are."""
+        content = self._content.get(block)
+        if content is None:
+            self._touched.use(block)
+            if self.dead or block in self._unsure:
+                return self.flash.read(self._start + block * SECTOR + off, size)
+            content = self._content[block] = self.flash.peek(self._start + block * SECTOR, SECTOR)
+        self._clock.us += size // self._bytes_per_us
+        return content[off : off + size]
 
     def prog(self, cfg: object, block: int, off: int, data: bytes) -> int:
         """Program it, as the part does: littlefs may meet what a cut left half programmed, and reads back."""
+        self._touched.use(block)
+        self._content.pop(block, None)
         before, self.flash.lenient = self.flash.lenient, True
         try:
             return self._do(lambda: self.flash.write(self._start + block * SECTOR + off, data, "python"))
@@ -43,6 +65,9 @@ class _CutRegion(UserContext):
             self.flash.lenient = before
 
     def erase(self, cfg: object, block: int) -> int:
+        self._touched.erase(block)
+        self._content.pop(block, None)
+        self._unsure.discard(block)
         return self._do(lambda: self.flash.erase(self._start // SECTOR + block, "python"))
 
     def sync(self, cfg: object) -> int:
@@ -55,6 +80,7 @@ class _CutRegion(UserContext):
             operation()
         except PowerCut:
             self.dead = True
+            self._content.clear()
             return _IO_ERROR
         except BenchViolation as violation:
             self.violation = violation  # the C code between here and `do` would drop it
@@ -84,12 +110,7 @@ class _File:
         return data.decode() if self._text else data
 
     def readline(self) -> Any:
-        line = b""
-        while not line.endswith(b"\n"):
-            more = self._owner.do(lambda: self._read(1))
-            if not more:
-                break
-            line += more
+        line = self._owner.do(self._read_line)
         return line.decode() if self._text else line
 
     def readinto(self, view: Any) -> int:
@@ -110,6 +131,16 @@ class _File:
             file, self._file = self._file, None
             self._owner.do(lambda: lfs.file_close(self._fs, file))
 
+    def _read_line(self) -> bytes:
+        """The board reads byte by byte; littlefs has them in its cache all the same."""
+        line = b""
+        while more := bytes(lfs.file_read(self._fs, self._file, _LINE_BYTES)):
+            line += more
+            if (end := line.find(b"\n") + 1) > 0:
+                lfs.file_seek(self._fs, self._file, end - len(line), _FROM_HERE)
+                return line[:end]
+        return line
+
     def _read(self, size: int) -> bytes:
         if size < 0:
             size = int(lfs.file_size(self._fs, self._file))
@@ -117,18 +148,26 @@ class _File:
 
 
 class LittleFiles:
-    """`os` and open() of a board, on the littlefs in `region` of its flash. `fresh`: it is made now."""
+    """`os` and open() of a board, on the littlefs in `region` of its flash. `fresh`: it is made now.
 
-    def __init__(self, flash: NorFlash, region: Region, *, fresh: bool = False) -> None:
-        self.blocks = _CutRegion(flash, region.start)
+    `touched` learns which blocks are used.
+    """
+
+    def __init__(
+        self, flash: NorFlash, region: Region, *, fresh: bool = False, touched: TouchedBlocks | None = None,
+    ) -> None:
+        self.blocks = _CutRegion(flash, region.start, touched or TouchedBlocks())
         self._block_count = region.size // SECTOR
-        self.fs = LittleFS(
-            context=self.blocks, block_size=SECTOR, block_count=self._block_count,
-            read_size=PROGRAM_BYTES, prog_size=PROGRAM_BYTES, cache_size=CACHE_BYTES,
-            lookahead_size=PROGRAM_BYTES, mount=False)
+        self.fs = self._littlefs(CACHE_BYTES)
         if fresh:
             self.fs.format()
         self.fs.mount()
+
+    def _littlefs(self, cache_bytes: int) -> LittleFS:
+        return LittleFS(
+            context=self.blocks, block_size=SECTOR, block_count=self._block_count,
+            read_size=PROGRAM_BYTES, prog_size=PROGRAM_BYTES, cache_size=cache_bytes,
+            lookahead_size=PROGRAM_BYTES, mount=False)
 
     def do(self, operation: Callable[[], Any]) -> Any:
         """Do it. Raises PowerCut, or what the board's program sees."""
@@ -157,11 +196,11 @@ class LittleFiles:
 
         def stat(path: str) -> tuple[int, ...]:
             found = self.do(lambda: self.fs.stat(full(path)))
-            return (0x4000 if found.type == 2 else 0x8000, 0, 0, 0, 0, 0, found.size, 0, 0, 0)
+            return (_mode(found.type), 0, 0, 0, 0, 0, found.size, 0, 0, 0)
 
         def ilistdir(path: str = "") -> list[tuple[str, int, int, int]]:
-            names = self.do(lambda: self.fs.listdir(full(path)))
-            return [(name, (found := stat(f"{full(path)}/{name}"))[0], 0, found[6]) for name in names]
+            there = self.do(lambda: list(self.fs.scandir(full(path))))
+            return [(each.name, _mode(each.type), 0, each.size) for each in there]
 
         def chdir(path: str) -> None:
             stat(path)
@@ -181,13 +220,16 @@ class LittleFiles:
         vm._builtins["open"] = lambda path, mode="r": _File(self, full(path), mode)
 
     def content(self) -> dict[str, bytes]:
-        """All files: path -> content."""
-        found = {}
-        for folder, _, names in self.fs.walk("/"):
+        """All files: path -> content. They are mounted for it anew, as after a loss of power."""
+        found, own = {}, self._littlefs(SECTOR)
+        own.mount()
+        for folder, _, names in own.walk("/"):
             for name in names:
                 path = f"{folder.rstrip('/')}/{name}"
-                with self.fs.open(path, "rb") as file:
-                    found[path] = file.read()
+                file = lfs.file_open(own.fs, path, "r")
+                found[path] = bytes(lfs.file_read(own.fs, file, lfs.file_size(own.fs, file)))
+                lfs.file_close(own.fs, file)
+        own.unmount()
         return found
 
     def put(self, files: Mapping[str, bytes]) -> None:
@@ -196,3 +238,8 @@ class LittleFiles:
             self.fs.makedirs(path.rpartition("/")[0] or "/", exist_ok=True)
             with self.fs.open(path, "wb") as file:
                 file.write(data)
+
+
+def _mode(kind: int) -> int:
+    """The bits of `stat` that tell a folder from a file."""
+    return 0x4000 if kind == LFSStat.TYPE_DIR else 0x8000

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from slotbench.prove.applications.board import ApplicationBed
 from slotbench.prove.applications.proof import ApplicationCut, Ending
 from slotbench.prove.applications.sweep import ApplicationFailure, ApplicationPart
 from slotbench.prove.parallel import workers
@@ -42,8 +43,8 @@ def sweep_on_micropython(
         recording, _ = _bench.record_update(crashes=ending is Ending.FALLBACK)
         points = list(recording.cuts())
         part = ApplicationPart(
-            ending, is_pairs=False, operations=len(recording.operations), whole=len(points),
-            vm="micropython")
+            ApplicationBed.LOADER, ending, is_pairs=False, operations=len(recording.operations),
+            whole=len(points), vm="micropython")
         if sampled:
             points = random.Random(f"{seed} {ending.value}").sample(points, len(points) // _SAMPLED_OF)
         begun = time.perf_counter()
@@ -52,7 +53,8 @@ def sweep_on_micropython(
             results = (each for some in pool.map(_bring_to_rest, batches) for each in some)
             for point, found in zip(points, results):
                 if isinstance(found, str):
-                    part.failures.append(ApplicationFailure(ApplicationCut(ending, (point.cut,)), found))
+                    run = ApplicationCut(part.bed, ending, (point.cut,))
+                    part.failures.append(ApplicationFailure(run, found))
                 else:
                     part.boots += found
         part.cuts, part.seconds = len(points), time.perf_counter() - begun

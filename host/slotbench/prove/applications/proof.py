@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.application_record import FolderState
 from slotbench.formats.rtc import ResetReason
-from slotbench.prove.applications.board import ApplicationBoard, Mutation, require, run_hook, update
+from slotbench.prove.applications.board import (
+    ApplicationBed,
+    ApplicationBoard,
+    Mutation,
+    require,
+    run_hook,
+    update,
+)
+from slotbench.prove.updaters.recording import UpdateRecording
 from slotbench.vboard.flash.cuts import Cut
-from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.signals import BenchViolation, ChipReset
 from slotbench.vboard.vm import CPythonVM
 
-__all__ = ["ApplicationCut", "Ending", "find_failure", "operations", "run_cut"]
+__all__ = [
+    "ApplicationCut", "BrokenRecovery", "Ending", "Recovery", "find_failure", "flash_after", "operations",
+    "recorded_update", "recover",
+]
 
 _STARTS_MAX: Final = 12
 _PREFIX: Final = "application-"
@@ -35,97 +46,130 @@ class Ending(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ApplicationCut:
-    """One run: how it ends, and the cuts in a row, each counted from the start of what it hits.
-
-    `str()` is its printable form.
+    """One run: whose board, how it ends, and the cuts in a row; the first one counts operations of the
+    update, each other one those of the recovery from the cut before. `str()` is its printable form.
     """
 
+    bed: ApplicationBed
     ending: Ending
     cuts: tuple[Cut, ...]
 
     def __str__(self) -> str:
-        return f"{self.ending.value}/{'+'.join(map(str, self.cuts))}"
+        return f"{self.bed.value}/{self.ending.value}/{'+'.join(map(str, self.cuts))}"
 
     @classmethod
     def is_meant(cls, text: str) -> bool:
         """Whether this is the id of such a run, and of no other."""
-        return text.strip().startswith(_PREFIX)
+        return f"/{_PREFIX}" in text
 
     @classmethod
     def parse(cls, text: str) -> ApplicationCut:
-        """Read `application-confirm/17:torn:3`. Raises BenchError (exit code 2)."""
-        ending, _, cuts = text.strip().partition("/")
-        if ending not in [each.value for each in Ending] or not cuts:
+        """Read `generic_4m/application-confirm/17:torn:3`. Raises BenchError (exit code 2)."""
+        bed, ending, cuts = (text.strip().split("/", 2) + ["", ""])[:3]
+        if bed not in [each.value for each in ApplicationBed] or ending not in [
+                each.value for each in Ending] or not cuts:
             raise BenchError(
                 f"not the id of a run: {text!r}", cure="give one that a failure printed", exit_code=USAGE)
-        return cls(Ending(ending), tuple(Cut.parse(cut) for cut in cuts.split("+")))
+        return cls(ApplicationBed(bed), Ending(ending), tuple(Cut.parse(cut) for cut in cuts.split("+")))
 
 
-def run_cut(run: ApplicationCut) -> int:
-    """Lose power in the whole way, with a second cut in the recovery from the first as well; then let the
-    board come to rest. Returns how often it started.
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How often a board started until it was at rest, the blocks that this depended on, its operations."""
 
-    Raises BenchViolation when a promise is broken: at each start a whole application runs, and no file of the
-    user has changed; in the end the right one of the two is there to stay.
-    """
-    return _run(run, ApplicationBoard())
+    starts: int
+    used: tuple[int, ...]
+    recording: UpdateRecording
 
 
 def find_failure(run: ApplicationCut, mutation: Mutation | None = None) -> tuple[int, str | None]:
-    """Run it: how often the board started, and which promise did not hold, in words; None: all did.
+    """Run it: how often the board started after the last cut, and which promise did not hold, in words; None:
+    all did.
 
-    Raises LookupError: what is mutated is not there.
+    Raises LookupError: what is mutated is not there. BenchError (exit code 2): there is no such operation.
     """
-    board = ApplicationBoard(mutation)
     try:
-        return _run(run, board), None
+        return recover(run.bed, run.ending, flash_after(run, mutation), mutation).starts, None
+    except (BenchError, LookupError):
+        raise
+    except BrokenRecovery as broken:
+        return broken.starts, str(broken)
+
+
+class BrokenRecovery(Exception):
+    """A promise did not hold, at this start."""
+
+    def __init__(self, starts: int, error: BaseException) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.starts = starts
+
+
+def recover(
+    bed: ApplicationBed, ending: Ending, flash: NorFlash, mutation: Mutation | None = None,
+) -> Recovery:
+    """Start a board from what a cut left; it comes to rest: the update is finished, and proven or given up.
+
+    Raises BrokenRecovery when a promise is broken: at each start a whole application runs, and no file of
+    the user has changed; in the end the right one of the two is there to stay.
+    """
+    board = ApplicationBoard(bed, flash, mutation)
+    recording = board.flash.begin()
+    try:
+        _settle(board, ending)
+        return Recovery(board.starts, tuple(board.touched.used), recording)
     except (BenchViolation, ChipReset, Exception) as error:  # whatever the board's own Python raises, too
-        return board.starts, f"{type(error).__name__}: {error}"
-
-
-def _run(run: ApplicationCut, board: ApplicationBoard) -> int:
-    try:
-        for number, cut in enumerate(run.cuts):
-            _lose_power(
-                board, cut, functools.partial(_settle if number else _whole_way, board, run.ending, False))
-        _settle(board, run.ending)
-        return board.starts
+        raise BrokenRecovery(board.starts, error) from error
     finally:
         board.close()
 
 
 @functools.cache
-def operations(ending: Ending) -> int:
-    """The number of erases and programs on the whole way, from the update to its end."""
-    board = ApplicationBoard()
+def recorded_update(
+    bed: ApplicationBed, ending: Ending, mutation: Mutation | None = None,
+) -> UpdateRecording:
+    """The erases and programs on the whole way, from the update to its end. Raises BrokenRecovery."""
+    board = ApplicationBoard(bed, None, mutation)
+    recording = board.flash.begin()
     try:
-        before = board.flash.operations
         _whole_way(board, ending)
-        return board.flash.operations - before
+        return recording
+    except (BenchViolation, ChipReset, Exception) as error:
+        raise BrokenRecovery(board.starts, error) from error
     finally:
         board.close()
 
 
-def _lose_power(board: ApplicationBoard, cut: Cut, go: Callable[[], object]) -> None:
-    """Do something that loses power at an operation, counted from here, if it comes that far."""
-    flash = board.flash
-    flash.power_on()
-    flash.disarm()
-    flash.arm(Cut(flash.operations + cut.index, cut.mode, cut.seed))
-    try:
-        go()
-    except PowerCut:
-        pass
+def operations(bed: ApplicationBed, ending: Ending) -> int:
+    """The number of operations on the whole way."""
+    return len(recorded_update(bed, ending).operations)
 
 
-def _whole_way(board: ApplicationBoard, ending: Ending, disarms: bool = True) -> None:
+def flash_after(run: ApplicationCut, mutation: Mutation | None = None) -> NorFlash:
+    """What the last cut leaves.
+
+    Raises BenchError (exit code 2): there is no such operation. BrokenRecovery: the one before it failed.
+    """
+    recording, flash = recorded_update(run.bed, run.ending, mutation), None
+    for cut in run.cuts:
+        if flash is not None:
+            recording = recover(run.bed, run.ending, flash, mutation).recording
+        if cut.index >= len(recording.operations):
+            raise BenchError(
+                f"no operation {cut.index}", where=f"{run}: there are {len(recording.operations)}",
+                exit_code=USAGE)
+        flash = recording.after(cut)
+    assert flash is not None
+    return flash
+
+
+def _whole_way(board: ApplicationBoard, ending: Ending) -> None:
     """Update, trial, then confirmed or crashed three times; nothing is looked at."""
-    vm, _ = board.start(disarms=disarms)
+    vm, _ = board.start()
     run_hook(vm)
     update(vm)
     reason = ResetReason.RESTART
     for _ in range(4):
-        vm, _ = board.start(reason, disarms=disarms)
+        vm, _ = board.start(reason)
         run_hook(vm)
         if ending is Ending.CONFIRM:
             vm.import_("twoslot.application.trial").confirm()
@@ -144,27 +188,26 @@ def _fail(vm: CPythonVM, ending: Ending) -> ResetReason:
     return ResetReason.EXCEPTION
 
 
-def _settle(board: ApplicationBoard, ending: Ending, disarms: bool = True) -> None:
+def _settle(board: ApplicationBoard, ending: Ending) -> None:
     """From power on to rest: finish the update if it is not finished, then prove it, or crash."""
-    before = board.starts
-    vm, files = board.start(disarms=disarms)
+    vm, files = board.start()
     run_hook(vm)
     board.running(vm, files)
     second = board.record(files).folders[1]
     if second.state is FolderState.EMPTY or second.state is not FolderState.READY and second.counter != 2:
         update(vm)
-        vm, files = board.start(ResetReason.RESTART, disarms=disarms)
+        vm, files = board.start(ResetReason.RESTART)
         run_hook(vm)
         require(board.running(vm, files) == 2, "application 2 is not on trial")
     while board.record(files).folders[1].state is FolderState.READY:
         if ending is Ending.CONFIRM:
             vm.import_("twoslot.application.trial").confirm()
         else:
-            vm, files = board.start(_fail(vm, ending), disarms=disarms)
+            vm, files = board.start(_fail(vm, ending))
             run_hook(vm)
             board.running(vm, files)
-        require(board.starts - before < _STARTS_MAX, "the board does not come to rest")
-    vm, files = board.start(ResetReason.RESET_PIN, disarms=disarms)
+        require(board.starts < _STARTS_MAX, "the board does not come to rest")
+    vm, files = board.start(ResetReason.RESET_PIN)
     run_hook(vm)
     record = board.record(files)
     found = board.running(vm, files), record.folders[1].state, record.report

@@ -146,18 +146,18 @@ class Recorded:
 
     def sampled_cuts(self, torn: int, weak: int, seed: str) -> list[Cut]:
         """Every operation in every mode: torn once in each of the two ways, with a seed drawn of
-        those. Of the writes of one block: the first, the last and one that is drawn.
+        those. Of the writes of one block: before the first, after the last, and two that are drawn
+        are torn.
         """
         rng = random.Random(seed)
-        chosen: list[int] = []
+        cuts: list[Cut] = []
         for _, group in groupby(range(len(self.moments)), self._block_of):
             writes = list(group)
-            chosen += [writes[0], rng.choice(writes[1:-1]), writes[-1]] if len(writes) > 3 else writes
-        return [
-            cut for index in chosen
-            for cut in (
-                Cut(index, CutMode.BEFORE), Cut(index, CutMode.AFTER),
-                Cut(index, CutMode.TORN, rng.randrange(torn)), Cut(index, CutMode.WEAK, rng.randrange(weak)))]
+            cuts += [
+                Cut(writes[0], CutMode.BEFORE), Cut(writes[-1], CutMode.AFTER),
+                Cut(rng.choice(writes), CutMode.TORN, rng.randrange(torn)),
+                Cut(rng.choice(writes), CutMode.WEAK, rng.randrange(weak))]
+        return cuts
 
     def _block_of(self, index: int) -> tuple[int, int]:
         """What the operation has in common with the others that write the same block."""
@@ -249,7 +249,7 @@ class PowerCutProof:
 
     def sampled_cuts(self, board: str, loader: str, scenario: str, torn: int, weak: int) -> list[CutId]:
         """Of those single cuts, every operation in every mode once; torn with seeds that are drawn.
-        Of the writes of one block, three.
+        The writes of one block count as one operation.
         """
         seed = f"{board} {scenario} {self.seed}"
         cuts = self.recorded_scenario(board, scenario).sampled_cuts(torn, weak, seed)

@@ -65,26 +65,36 @@ class UpdateRecording:
 
     before: NorFlash
     operations: list[tuple[int, bytes | None]] = field(default_factory=list)
+    _flashes: list[NorFlash] = field(default_factory=list)
 
     def cuts(self, every: int = 1) -> Iterator[CutPoint]:
         """A cut before, and inside of, every nth operation, torn in two ways; and one after the last."""
-        flash = self.before.clone()
+        for index in range(0, len(self.operations), every):
+            for cut in (Cut(index, CutMode.BEFORE), *(Cut(index, CutMode.TORN, seed) for seed in _TORN)):
+                yield CutPoint(cut, self.after(cut))
+        yield CutPoint(Cut(len(self.operations), CutMode.BEFORE), self.flash_before(len(self.operations)))
+
+    def flash_before(self, index: int) -> NorFlash:
+        """What is there before this operation; after the last one, before the one that would follow."""
+        while len(self._flashes) <= index:
+            done = len(self._flashes)
+            flash = self._flashes[-1].clone() if done else self.before.clone()
+            if done:
+                _apply(flash, self.operations[done - 1])
+            self._flashes.append(flash)
+        return self._flashes[index].clone()
+
+    def after(self, cut: Cut) -> NorFlash:
+        """What this cut leaves, with the power on again. Its seed is that of words that read differently."""
+        flash = self.flash_before(cut.index)
+        flash.seed = cut.seed
         flash.reset_counters()
-        for index, operation in enumerate(self.operations):
-            if index % every == 0:
-                yield CutPoint(Cut(index, CutMode.BEFORE), flash.clone())
-                for seed in _TORN:
-                    cut = Cut(index, CutMode.TORN, seed)
-                    torn = flash.clone()
-                    torn.reset_counters()
-                    torn.arm(Cut(0, CutMode.TORN, seed))
-                    try:
-                        _apply(torn, operation)
-                    except PowerCut:
-                        torn.power_on()
-                    yield CutPoint(cut, torn)
-            _apply(flash, operation)
-        yield CutPoint(Cut(len(self.operations), CutMode.BEFORE), flash)
+        flash.arm(Cut(0, cut.mode, cut.seed))
+        try:
+            _apply(flash, self.operations[cut.index])
+        except PowerCut:
+            flash.power_on()
+        return flash
 
 
 def files_at(flash: NorFlash, place: Region) -> dict[str, bytes] | None:

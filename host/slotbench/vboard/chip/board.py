@@ -146,9 +146,9 @@ class ChipBoard:
         try:
             while self.is_running and self.us < until_us:
                 self._serve_network(waited)
-                skipped = self.machine.counters().skipped_cycles
+                skipped = self.machine.skipped_cycles
                 stop = self.machine.run_us(max(1, min(until_us, self._next_us(waited)) - self.us))
-                waited = self.machine.counters().skipped_cycles > skipped
+                waited = self.machine.skipped_cycles > skipped
                 if stop.reason is StopReason.BREAKPOINT:
                     self._at_breakpoint(stop)
                 elif stop.reason is StopReason.HYPERCALL and self.hypercalls is not None:

@@ -132,14 +132,19 @@ class Machine:
         return self._start_us + int(self._core.chip_ticks(self._chip)) // TICKS_PER_US
 
     @property
+    def skipped_cycles(self) -> int:
+        """Cycles of waits that were skipped."""
+        return int(self._counted().skipped_cycles)
+
+    @property
     def cycles(self) -> int:
         """CPU cycles so far, waits counted."""
-        return self.counters().cycles
+        return int(self._counted().cycles)
 
     @property
     def instructions(self) -> int:
         """Instructions executed so far."""
-        return self.counters().instructions
+        return int(self._counted().instructions)
 
     def run_us(self, us: int) -> Stop:
         """Run for `us` microseconds of virtual time, over restarts and deep sleep.
@@ -374,9 +379,13 @@ class Machine:
 
     def counters(self) -> Counters:
         """What was counted since the chip was made."""
+        raw = self._counted()
+        return Counters(**{name: getattr(raw, name) for name in Counters.__dataclass_fields__})
+
+    def _counted(self) -> CCounters:
         raw = CCounters()
         self._core.chip_get_counters(self._chip, ctypes.byref(raw))
-        return Counters(**{name: getattr(raw, name) for name in Counters.__dataclass_fields__})
+        return raw
 
     def last_exception(self) -> ExceptionRecord | None:
         """The last exception that was no interrupt; None when there was none."""

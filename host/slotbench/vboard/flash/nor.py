@@ -349,9 +349,11 @@ class NorFlash:
 
     def _partly(self, sector: int, old: bytes, new: bytes) -> bytes:
         rng = random.Random(f"{self.seed}:{sector}:{self.operations}")
-        works = self.stuck[sector]
-        moves = bytes(sum(1 << bit for bit in range(8) if rng.random() < works) for _ in old)
-        return bytes(was ^ (was ^ wanted) & move for was, wanted, move in zip(old, new, moves))
+        # A byte is drawn for each bit, all of them at once: digits of a number in the base 2.
+        digits = bytes(b"1"[0] if drawn < 256 * self.stuck[sector] else b"0"[0] for drawn in range(256))
+        moves = int(b"0" + rng.randbytes(8 * len(old)).translate(digits), 2)
+        was, wanted = int.from_bytes(old, "little"), int.from_bytes(new, "little")
+        return (was ^ (was ^ wanted) & moves).to_bytes(len(old), "little")
 
     def _weaken(self, addr: int, high: bytes, low: bytes) -> None:
         """Make the bits that are 1 in `high` and 0 in `low` unsure."""

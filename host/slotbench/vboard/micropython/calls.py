@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from slotbench.vboard.facades import build
 from slotbench.vboard.micropython.filesystem import BoardFilesystem
-from slotbench.vboard.micropython.wire import VM_ERRORS, Inside, failed, parse, told
+from slotbench.vboard.micropython.wire import VM_ERRORS, Inside, failed, parse, plain_request, told
 from slotbench.vboard.flash.nor import SECTOR
 from slotbench.vboard.runtime import Runtime
 from slotbench.vboard.signals import BenchViolation
@@ -133,7 +133,7 @@ class HostCalls:
     def answer_text(self, line: str) -> bytes:
         """Answer `(number, name)`: an attribute; or `(number, args, kwargs)`: a call."""
         try:
-            number, *rest = parse(line, self._find)
+            number, *rest = plain_request(line) or parse(line, self._find)
         except (ValueError, SyntaxError):
             raise BenchViolation(f"an argument that the bench cannot pass on: {line.strip()}") from None
         if len(rest) == 1:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
+import re
 import struct
 from collections.abc import Callable
 from enum import IntEnum
@@ -12,8 +14,8 @@ from slotbench import syntax
 from slotbench.vboard.signals import DeviceOSError
 
 __all__ = [
-    "REQUEST_BYTES", "VM_ERRORS", "DeviceError", "HostReply", "Inside", "error_of", "failed", "parse", "tell",
-    "told",
+    "REQUEST_BYTES", "VM_ERRORS", "DeviceError", "HostReply", "Inside", "error_of", "failed", "parse",
+    "plain_request", "tell", "told",
 ]
 
 REQUEST_BYTES: Final = 12
@@ -100,6 +102,25 @@ def error_of(name: str, args: tuple[Any, ...]) -> BaseException:
     """The exception that ended a job in the VM."""
     kind = _RAISED.get(name)
     return kind(*args) if kind is not None else DeviceError(name, *args)
+
+
+_PLAIN_REQUEST: Final = re.compile(r"\((-?\d+), (?:'(\w+)'|(\([\d, -]*\)), \{\})\)\n?")
+"""A name asked of an object, or a call with integers alone: nearly all that a program asks for."""
+
+
+def plain_request(line: str) -> tuple[Any, ...] | None:
+    """What `parse` makes of such a request; None for any other one. Reading text as Python takes longer than
+    to answer it.
+    """
+    if not (found := _PLAIN_REQUEST.fullmatch(line)):
+        return None
+    number, name, args = found.groups()
+    return (int(number), name) if name is not None else (int(number), _integers(args), {})
+
+
+@functools.lru_cache(maxsize=1024)
+def _integers(text: str) -> tuple[int, ...]:
+    return syntax.parse_literal(text)  # type: ignore[return-value]
 
 
 def parse(text: str, objects: Callable[[int], object]) -> Any:
