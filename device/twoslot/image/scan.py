@@ -68,8 +68,9 @@ def _scan_table(agent, progress):
         return
     # Before this table nobody erased a sector of this slot: what reads blank is no erase that was cut, and
     # need not be erased (power-cuts.md).
-    progress["blank"] = _flash.is_blank(progress["table"], progress["blocks"] * TABLE_ENTRY, _piece[:PIECE]) and (
-        _flash.is_blank(progress["image"], BLOCK, _piece[:PIECE]))
+    piece = _piece[:PIECE]
+    progress["blank"] = _flash.is_blank(progress["table"], progress["blocks"] * TABLE_ENTRY, piece) and (
+        _flash.is_blank(progress["image"], BLOCK, piece))
     agent.url, agent.span, agent.stage = agent.plan["blocks_url"], (0, 0), STAGE_REQUEST
 
 

@@ -79,7 +79,8 @@ class OldImage:
             base = old & ~(_CHUNK - 1)
             first, end, last = old - base, min(_CHUNK, left - base), self.last
             flags = self.flags[base >> 10] if base >> 10 < len(self.flags) else 0
-            if not last or base != last[0] or flags & 2 and delta != last[1] or first < last[2] or end > last[3]:
+            if not last or base != last[0] or flags & 2 and delta != last[1] or (
+                    first < last[2] or end > last[3]):
                 self.flash.read(self.place + base, self.buffer)
                 if flags:
                     self.update(base, delta, flags, first, end)
