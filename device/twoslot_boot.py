@@ -44,12 +44,11 @@ def lasting_timer():
         return timer, 0
 
 
-timer, place, trial, stop = None, 0, False, False
+timer, place, trial, proving, stop = None, 0, False, False, False
 while True:
     try:
         items = __import__("os").listdir("/")
-        for key in [key for key in ("twoslot_record.py", "twoslot_pack.mpy") if key in items]:
-            __import__(key.split(".")[0])  # of a board without the loader
+        [__import__(key.split(".")[0]) for key in ("twoslot_record.py", "twoslot_choice.mpy") if key in items]
         # "2SR2": the loader's record; no note: nobody acted on it yet. Then its reason, its trial.
         record, note = word[0x600013E0] == 0x32525332, word[0x600013F8] & 0xFF
         reason, trial = word[0x600013E4] >> 24, record and not note and word[0x600013E4] >> 8 & 0xFF == 1
@@ -58,6 +57,8 @@ while True:
             timer.deinit()  # that of the run before a soft reset: before anything lets timers fire
         if trial:  # set the flag `reached` of the journal's cell: only now there is a next attempt
             __import__("esp").flash_write(word[0x600013EC] >> 8 & 0xFFFFFF, bytearray(4))
+        proving = trial or record and word[0x600013E4] >> 8 & 0xFF == 2  # or a pack of twoslot
+        if proving:
             period = place and word[place + 60]
             period = time.ticks_diff(period, time.ticks_ms()) if period else 600000
             if place:
@@ -65,8 +66,7 @@ while True:
             timer.init(period=max(period, 1), mode=machine.Timer.ONE_SHOT, callback=timeout)
         __import__("gc").collect()  # what stays for ever comes to lie where the heap begins
         import twoslot
-        # Nothing else refers to what the timer calls: the collector does not see into the SDK's heap.
-        twoslot.deadline = (timer, timeout, place) if trial else False
+        twoslot.deadline = (timer, timeout, place) if proving else False  # else they would be collected
         if "twoslot.app0" in items:
             __import__("twoslot.application.startup", None, None, ("start",)).start(timer, timeout, place)
         if record:  # by what happened since the updater had its turn, it may need it before main.py
@@ -84,7 +84,7 @@ while True:
         stop = True
     except Exception as e:
         if sys.path[0]:
-            if trial:
+            if proving:
                 restart(6)
             print("twoslot cannot be imported:", repr(e))
             break

@@ -1,42 +1,40 @@
-# All modules of twoslot in one file, /twoslot.pack, for a filesystem that has no room for a hundred of them.
-# Mounted at /twoslot; an import reads its module from the middle of the file.
-import os
-
+# All modules of twoslot in one file, for a filesystem that has no room for a hundred of them. Mounted at
+# /twoslot (twoslot_choice.py): an import reads its module from the middle of the file.
 from hashlib import sha256
 from struct import unpack
 
 
-class _Pack:
-    def __init__(self):
-        with open("/twoslot.pack", "rb") as f:
+class Pack:
+    """The filesystem in the file at path."""
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, "rb") as f:
             n = f.read(6)[4]
-            self._names = f.read(2 * n)  # two bytes of the SHA-256 of each path
-            self._places = f.read(4 * n)  # where it begins
+            self.keys = f.read(2 * n)  # two bytes of the SHA-256 of each path
+            self.values = f.read(4 * n)  # where it begins
 
     def mount(self, readonly, mkfs):
         pass
 
     def stat(self, path):
-        i = self._index(path)
-        return (0x4000 if path[-4:] != ".mpy" else 0x8000, i, 0, 0, 0, 0, 0, 0, 0, 0)
+        i = self.index(path)  # the third item tells /twoslot.pack, 1, from /twoslot.pack2
+        return (0x4000 if path[-4:] != ".mpy" else 0x8000, i, len(self.path) - 12, 0, 0, 0, 0, 0, 0, 0)
+
+    def ilistdir(self, path):
+        return iter(())  # its names are not known
 
     def open(self, path, mode):
-        i = self._index(path)
-        f = open("/twoslot.pack", mode)
-        f.seek(unpack("<I", self._places[4 * i : 4 * i + 4])[0])
+        i = self.index(path)
+        f = open(self.path, mode)
+        f.seek(unpack("<I", self.values[4 * i : 4 * i + 4])[0])
         return f
 
-    def _index(self, path):
+    def index(self, path):
         name = sha256(path).digest()[:2]
-        i = self._names.find(name)
+        i = self.keys.find(name)
         while i > 0 and i & 1:
-            i = self._names.find(name, i + 1)
+            i = self.keys.find(name, i + 1)
         if i < 0:
             raise OSError(2)
         return i >> 1
-
-
-try:
-    os.mount(_Pack(), "/twoslot")
-except OSError:
-    pass  # there is none, or a soft reset left it mounted

@@ -59,6 +59,7 @@ STATE_APP = const(9)  # the next piece of work is its document
 STATE_LIST = const(10)
 STATE_FILES = const(11)  # the spare folder is prepared
 STATE_UNPACK = const(12)
+STATE_PACK = const(13)  # a pack of twoslot comes, before the spare folder is prepared
 
 # Stages of the agent: modules (agent.py). A short text would be a name, which stays for ever.
 STAGE_FACTS = const("twoslot.boot.facts")
@@ -76,6 +77,7 @@ STAGE_TABLE = const("twoslot.image.table")
 STAGE_DOWNLOAD = const("twoslot.image.download")
 STAGE_TRIAL = const("twoslot.boot.trial")
 STAGE_APP_LISTING = const("twoslot.application.listing")
+STAGE_APP_PACK = const("twoslot.application.pack")
 STAGE_APP_PREPARATION = const("twoslot.application.preparation")
 STAGE_APP_PATCH = const("twoslot.application.patch")
 STAGE_APP_FILES = const("twoslot.application.unpacking")
@@ -151,6 +153,7 @@ KEYS_COPY = const("/twoslot.keys2")
 SECRET_FILE = const("/twoslot.secret")
 WHY_FILE = const("/twoslot.why")
 LIST_PART = const("/twoslot.list.part")
+PACK_FILE = const(b"twoslot.pack")  # in a file list: twoslot itself, for boards without the loader
 
 # Applications (FORMATS.md, application record): the record is a list, these are the places of its fields.
 # Those of folder A come first; those of B follow at the next place, the range of firmware at the second next.
@@ -172,13 +175,15 @@ APP_ABI = const(20)
 APP_DATA = const(22)
 APP_DATA_LEAST = const(24)
 APP_LIST = const(25)
-APP_HEAD_SEQ = const(27)
-APP_HEAD_TIME = const(28)
-APP_KEY_EPOCH = const(29)
-APP_TAG = const(30)
-APP_KEYS = const(31)
-APP_WITH = const(32)
-APP_NEXT_FLOOR = const(33)
+APP_PACK = const(27)
+APP_STARTS = const(28)
+APP_HEAD_SEQ = const(29)
+APP_HEAD_TIME = const(30)
+APP_KEY_EPOCH = const(31)
+APP_TAG = const(32)
+APP_KEYS = const(33)
+APP_WITH = const(34)
+APP_NEXT_FLOOR = const(35)
 APP_OUTSIDE = const(2)  # APP_ACTIVE while /main.py runs
 APP_FOLDERS = const("/app_a/app_b")  # six characters each
 

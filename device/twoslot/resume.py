@@ -3,7 +3,7 @@
 from twoslot.constants import (
     PHASE_GET, STAGE_APP_LISTING, STAGE_APP_PREPARATION, STAGE_CHOICE, STAGE_FACTS, STAGE_HOOK_LINE,
     STAGE_SCAN, STAGE_SPARE, STATE_ACTIVATE, STATE_APP, STATE_DONE, STATE_DOWNLOAD, STATE_HEAD, STATE_LIST,
-    STATE_TABLE,
+    STATE_PACK, STATE_TABLE,
 )  # fmt: skip
 
 
@@ -20,6 +20,8 @@ def step(agent):
 
             progress.close(agent.progress)
             agent.progress = None
+        if agent.state == STATE_PACK:
+            agent.state = STATE_LIST
         agent.stage = STAGE_APP_LISTING if agent.state == STATE_LIST else STAGE_APP_PREPARATION
     elif agent.state < STATE_TABLE or agent.state == STATE_APP:
         agent.phase, agent.etag, agent.stage = PHASE_GET, None, STAGE_FACTS

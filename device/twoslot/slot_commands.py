@@ -20,10 +20,13 @@ def run(verb, force):
             return _rollback(opened)
         from twoslot.boot import decision, status
 
-        found = _with_versions(status.status(opened))
+        found = status.status(opened)
+        opened = None
+        twoslot.drop("boot")
+        from twoslot import versions
+
+        versions.status(found)
         if _has_applications():
-            opened = None
-            twoslot.drop("boot")
             from twoslot.application import status as application_status
 
             application_status.status(found)
@@ -42,18 +45,6 @@ def run(verb, force):
 
 def _has_applications():
     return "twoslot.app0" in os.listdir("/")
-
-
-def _with_versions(found):
-    """The status with the versions of the two parts that are updated apart: twoslot and the boot hook."""
-    where = " frozen" if ".frozen" in twoslot.__path__ else " files"
-    found["twoslot"], found["hook_version"] = twoslot.__version__ + where, None
-    try:
-        with open("/twoslot_boot.py") as f:
-            found["hook_version"] = f.readline().split()[3]  # "# Boot hook 0.1.0"
-    except (OSError, IndexError):
-        pass
-    return found
 
 
 def _confirm(control):

@@ -17,6 +17,7 @@ _WORDS = (
     b"65 no-other-slot,66 chip-too-small,67 no-sleep-in-trial,70 settings,71 pinned-keys,72 no-descriptor,"
     b"73 no-flash-map,74 secret,75 before-restart,76 no-boot-hook,77 driver-too-old,78 stack,79 unexpected,"
     b"80 app-firmware,81 app-data,82 file-list,83 no-room,84 file-mismatch,85 frozen-main,"
+    b"86 twoslot-unproven,"
 )
 
 

@@ -347,7 +347,7 @@ def test_applications_field_by_field(vm: CPythonVM, path: Path) -> None:
     facts = {"data": 2, "folder": "/app_b", "running": "/app_a", "low": 0, "high": 0}
     agent = SimpleNamespace(
         head={"app": digest, "app_counter": 11, "counter": 7, "next": None}, plan=None, download=True,
-        facts={"app": facts, "counter": 7}, seal=None)
+        facts={"app": facts, "counter": 7, "size": 0}, seal=None)
     settings = {"product": "greenhouse", "board": "generic_4m", "channel": "stable"}
 
     def check() -> None:
@@ -424,7 +424,7 @@ def test_file_lists(vm: CPythonVM, path: Path) -> None:
         assert entries == [(each["path"], each["length"], each["sha256"]) for each in expected["files"]]
 
     plan = {
-        "list": hashlib.sha256(text).digest(), "list_length": len(text), "files": text.count(b"\n"),
+        "list": hashlib.sha256(text).digest(), "list_length": len(text), "pack": False, "files": text.count(b"\n"),
         "length": sum(each["length"] for each in expected["files"]), "folder": "/app_a"}
     agent: Any = SimpleNamespace(plan=plan, progress=None, response=Body(text), views=None, waiting=False)
     agent.source = SimpleNamespace(close=lambda agent: None)
@@ -466,7 +466,7 @@ def test_application_records(board: DeviceBoard, vm: CPythonVM, path: Path) -> N
     record = module.load()
 
     if expected is None:
-        assert record[1:] == [0, 2, *[0] * 22, bytes(8), bytes(8), 0, 0, 0, 0, bytes(16), 0, 0]
+        assert record[1:] == [0, 2, *[0] * 22, bytes(7), bytes(7), 0, 0, 0, 0, 0, 0, bytes(16), 0, 0]
         return
     a, b = expected["folders"]
     assert [each.hex() if isinstance(each, bytes) else each for each in record[1:]] == [
@@ -475,7 +475,7 @@ def test_application_records(board: DeviceBoard, vm: CPythonVM, path: Path) -> N
         b["counter"], expected["floor"], expected["bad_counter"], expected["unproven_counter"],
         expected["report_counter"], a["firmware_low"], a["firmware_high"], b["firmware_low"],
         b["firmware_high"], a["mpy_abi"], b["mpy_abi"], a["data"], b["data"], expected["data"],
-        a["list_digest"], b["list_digest"], expected["head_seq"], expected["head_time"], expected["key_epoch"],
+        a["list_digest"], b["list_digest"], expected["twoslot_pack"], expected["twoslot_starts"], expected["head_seq"], expected["head_time"], expected["key_epoch"],
         expected["channel_tag"], expected["keys_digest"], expected["with_firmware"], expected["next_floor"]]
     record[1] -= 1  # save() counts
     if expected["sequence"] < 2**32 - 1:

@@ -54,6 +54,9 @@ def lists() -> dict[str, tuple[bytes, int]]:
         "component_too_long": (line("f" * (COMPONENT_CHARS_MAX + 1)) + main, 1),
         "boot": (line("boot.py") + main, 1),
         "reserved": (main + line("twoslot.list"), 2),
+        "twoslot_pack": (main + line("twoslot.pack", 88_000), 0),
+        "twoslot_pack2": (main + line("twoslot.pack2"), 2),
+        "pack_in_a_folder": (main + line("twoslot.pack/a"), 2),
         "file_too_long": (line("a.bin", FILE_BYTES_MAX + 1) + main, 1),
         "length_negative": (line("a.bin", -1) + main, 1),
         "length_padded": (line("a.bin", "01") + main, 1),
@@ -79,15 +82,16 @@ def records() -> dict[str, ApplicationRecord]:
     """Name -> a record whose fields are told apart, and the first one of a board."""
     a = Folder(
         state=FolderState.CONFIRMED, counter=0x01020304, firmware_low=0x11121314, firmware_high=0x21222324,
-        mpy_abi=6, data=0x3132, list_digest=stream("list a", 8))
+        mpy_abi=6, data=0x3132, list_digest=stream("list a", 7))
     b = Folder(
         state=FolderState.READY, counter=0x41424344, firmware_low=0x51525354, firmware_high=0x61626364,
-        mpy_abi=5, data=0x7172, list_digest=stream("list b", 8))
+        mpy_abi=5, data=0x7172, list_digest=stream("list b", 7))
     distinct = ApplicationRecord(
         sequence=0x0A0B0C0D, active=1, folders=(a, b), attempts=3, report=2, rounds=9, under_way=True,
         ended=7,
         floor=0x14131211, bad_counter=0x24232221, unproven_counter=0x34333231, report_counter=0x44434241,
-        data=0x5152, head_seq=0x54535251, head_time=0xF4636261, key_epoch=0x74737271, channel_tag=0xF4838281,
+        data=0x5152, twoslot_pack=1, twoslot_starts=4, head_seq=0x54535251, head_time=0xF4636261,
+        key_epoch=0x74737271, channel_tag=0xF4838281,
         keys_digest=stream("keys", 16), with_firmware=0x15141312, next_floor=0x25242322)
     return {
         "first": ApplicationRecord(sequence=1), "distinct": distinct,
@@ -107,7 +111,7 @@ def record_files() -> Files:
     distinct = records()["distinct"].pack()
     for name, wrong in {
         "torn": distinct[:64] + b"\xff" * 64, "flipped": distinct[:77] + b"\0" + distinct[78:],
-        "short": distinct[:127], "empty": b"", "another_magic": b"2SB2" + distinct[4:],
+        "short": distinct[:127], "empty": b"", "another_magic": b"2SB1" + distinct[4:],
     }.items():
         files[f"applications/{name}.bin"], files[f"applications/{name}.json"] = wrong, text_of(None)
     return files

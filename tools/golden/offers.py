@@ -78,6 +78,8 @@ def programs() -> dict[str, tuple[dict[str, Any], int, bool]]:
     usual = json.loads(application_payloads()["application"][1])
     found = wrong_fields("application", usual)
     found["preflight"] = usual | {"preflight": "skipped"}, 0, True
+    found["twoslot"] = usual | {"twoslot": 256}, 0, True
+    found["twoslot_as_text"] = usual | {"twoslot": "0.1.0"}, 0, False
     found["firmware_range_reversed"] = usual | {"firmware_low": 9, "firmware_high": 7}, 80, False
     found["firmware_of_a_later_one"] = usual | {"firmware_low": 8}, 80, True
     found["firmware_of_an_older_one"] = usual | {"firmware_low": 1, "firmware_high": 6}, 80, True

@@ -5,5 +5,5 @@ from twoslot.constants import STATE_DONE
 
 def step(agent):
     """Have it start at the next start, alone."""
-    trial.activate(agent, 0)
+    trial.activate(agent, 0, agent.plan["pack"])
     agent.state, agent.stage = STATE_DONE, None

@@ -3,10 +3,10 @@ from micropython import const
 
 from twoslot.constants import (
     APP_ABI, APP_ACTIVE, APP_ATTEMPTS, APP_BAD, APP_COUNTER, APP_DATA, APP_DATA_LEAST, APP_ENDED,
-    APP_FIRMWARE, APP_FLOOR, APP_NEXT_FLOOR, APP_OUTSIDE, APP_REPORT, APP_REPORT_COUNTER, APP_ROUNDS,
-    APP_STATE, APP_UNDER_WAY, APP_UNPROVEN, APP_WITH, DEVELOPMENT_BIT, REPORT_BAD, REPORT_CONFIRMED,
-    REPORT_LAST_RESORT, REPORT_SAFE_MODE, REPORT_UNPROVEN,
-    ROUNDS_MOST, SLOT_BAD, SLOT_CONFIRMED, SLOT_EMPTY, SLOT_READY,
+    APP_FIRMWARE, APP_FLOOR, APP_NEXT_FLOOR, APP_OUTSIDE, APP_PACK, APP_REPORT, APP_REPORT_COUNTER,
+    APP_ROUNDS, APP_STARTS, APP_STATE, APP_UNDER_WAY, APP_UNPROVEN, APP_WITH, DEVELOPMENT_BIT, REPORT_BAD,
+    REPORT_CONFIRMED, REPORT_LAST_RESORT, REPORT_SAFE_MODE, REPORT_UNPROVEN, ROUNDS_MOST,
+    SLOT_BAD, SLOT_CONFIRMED, SLOT_EMPTY, SLOT_READY,
 )  # fmt: skip
 
 # FORMATS.md, end of an attempt: both watchdogs, the exception of the chip, the traceback.
@@ -26,7 +26,7 @@ def confirm(record):
     """Make the application on trial the confirmed one."""
     active = record[APP_ACTIVE]
     record[APP_STATE + active] = SLOT_CONFIRMED
-    record[APP_UNDER_WAY] = record[APP_ATTEMPTS] = record[APP_ENDED] = 0
+    record[APP_UNDER_WAY] = record[APP_ATTEMPTS] = record[APP_ENDED] = record[APP_STARTS] = 0
     record[APP_FLOOR] = max(record[APP_FLOOR], record[APP_NEXT_FLOOR])
     record[APP_DATA_LEAST] = max(record[APP_DATA_LEAST], record[APP_DATA + active])
     counter = record[APP_COUNTER + active]
@@ -43,6 +43,8 @@ def give_up(record, report):
     record[APP_REPORT], record[APP_REPORT_COUNTER] = report, counter
     record[APP_UNDER_WAY] = record[APP_ATTEMPTS] = record[APP_ENDED] = record[APP_WITH] = 0
     record[APP_ACTIVE] = 1 - active if record[APP_STATE + 1 - active] == SLOT_CONFIRMED else APP_OUTSIDE
+    if record[APP_STARTS]:  # so is the pack of twoslot that came with it
+        record[APP_PACK], record[APP_STARTS] = 1 - record[APP_PACK], 0
     if counter >> DEVELOPMENT_BIT:
         return  # it changes nothing by which others are judged
     if report == REPORT_BAD:

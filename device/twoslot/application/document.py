@@ -50,6 +50,7 @@ def apply(agent, s):
         if port.is_frozen("main"):
             raise ReleaseError(codes.FROZEN_MAIN, 0)
     plan["length"] = plan["size"]
+    plan["pack"] = not agent.facts["size"]  # without the loader twoslot itself may come, too
     plan["folder"], plan["running"] = facts["folder"], facts["running"]
     agent.plan = plan
     return STATE_LIST if agent.download else STATE_IDLE

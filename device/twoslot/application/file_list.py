@@ -1,6 +1,8 @@
 # One line of a file list (FORMATS.md): whoever reads a list knows one line and the path of the line before.
 from micropython import const
 
+from twoslot.constants import PACK_FILE
+
 _FILE_MOST = const(0x100000)  # bytes
 _PATH_MOST = const(96)
 _NAME_MOST = const(64)
@@ -24,7 +26,9 @@ def parse(line, previous):
     for name in path.split(b"/"):
         if not 0 < len(name) <= _NAME_MOST or name in (b".", b"..") or name.strip() != name:
             return None
-    if len(path) > _PATH_MOST or path == b"boot.py" or path[:8] == b"twoslot." or int(size) > _FILE_MOST:
+    if len(path) > _PATH_MOST or path == b"boot.py" or int(size) > _FILE_MOST:
+        return None
+    if path[:8] == b"twoslot." and path != PACK_FILE:
         return None
     # "/" comes before every other character: a folder follows a file of its name at once.
     if path.replace(b"/", b"\0") <= previous.replace(b"/", b"\0"):

@@ -8,8 +8,8 @@ from twoslot import codes
 from twoslot.application import progress, file_list, folder
 from twoslot.application.progress import begin, close, discard, receive, restart
 from twoslot.constants import (
-    LIST_PART, P_BLOCKS, P_BUFFER, P_DIGEST, P_ENTRY, P_FILLED, P_LEFT, P_NUMBER, P_PREVIOUS, P_SIZE,
-    P_TARGET, STAGE_APP_PREPARATION, STAGE_REQUEST, STATE_FILES,
+    LIST_PART, PACK_FILE, P_BLOCKS, P_BUFFER, P_DIGEST, P_ENTRY, P_FILLED, P_LEFT, P_NUMBER, P_PREVIOUS,
+    P_RUNNING, P_SIZE, P_TARGET, STAGE_APP_PACK, STAGE_APP_PREPARATION, STAGE_REQUEST, STATE_FILES,
 )  # fmt: skip
 from twoslot.errors import FlashError, ReleaseError, TwoslotError
 
@@ -53,8 +53,9 @@ def step(agent):
     except TwoslotError:
         discard(p)
         raise
+    agent.plan["pack"] = pack = agent.plan["pack"] and p[P_RUNNING]
     agent.progress = None
-    agent.state, agent.stage = STATE_FILES, STAGE_APP_PREPARATION
+    agent.state, agent.stage = STATE_FILES, STAGE_APP_PACK if pack else STAGE_APP_PREPARATION
 
 
 def _free():
@@ -85,14 +86,17 @@ def _read_lines(p, end):
 def _add(p, entry):
     # A folder that the file before did not need takes two blocks.
     path, before = entry[2], p[P_PREVIOUS]
+    p[P_SIZE] += entry[1]
+    p[P_PREVIOUS] = path
+    if path == PACK_FILE:
+        p[P_RUNNING] = entry  # of twoslot: it does not come into the folder (pack.py)
+        return
     at = path.find(b"/")
     while at > 0:
         if not before.startswith(path[: at + 1]):
             p[P_BLOCKS] += 2
         at = path.find(b"/", at + 1)
     p[P_BLOCKS] += folder.blocks_of(entry[1])
-    p[P_SIZE] += entry[1]
-    p[P_PREVIOUS] = path
     if path == b"main.py":
         p[P_ENTRY] = True
 
@@ -100,5 +104,6 @@ def _add(p, entry):
 def _check_room(agent, blocks):
     # Both applications must fit; what lies in the spare folder goes away first.
     missing = blocks + _RESERVE - _free() - folder.count(agent.plan["folder"])[1]
+    agent.plan["blocks"] = -missing  # that stay free
     if missing > 0:
         raise FlashError(codes.NO_ROOM, missing)

@@ -58,6 +58,14 @@ def mpy_abi():
     return getattr(sys.implementation, "_mpy", 0) & 0xFF
 
 
+def pack():
+    """Return which pack of twoslot runs: 0, 1; -1 for none, as twoslot lies in files or is frozen."""
+    try:
+        return os.stat("/twoslot")[2] - 1
+    except OSError:
+        return -1
+
+
 def is_present():
     """Whether main.py of A, of B and of the board itself are there."""
     found = []

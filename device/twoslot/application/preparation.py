@@ -87,7 +87,7 @@ def declare_empty(plan):
     """Have the record say that nothing in the spare folder may start: before the first file of it changes."""
     record = records.load()
     n = plan["folder"] == "/app_b"
-    digest = plan["list"][:8]
+    digest = plan["list"][:7]
     if (record[APP_STATE + n], record[APP_COUNTER + n], record[APP_LIST + n]) == (SLOT_EMPTY, 0, digest):
         return
     record[APP_STATE + n], record[APP_COUNTER + n], record[APP_LIST + n] = SLOT_EMPTY, 0, digest

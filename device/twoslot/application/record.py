@@ -10,7 +10,7 @@ from twoslot import codes
 from twoslot.constants import APP_ACTIVE, APP_OUTSIDE, APP_SEQUENCE
 from twoslot.errors import FlashError
 
-_LAYOUT = const("<4sI8B10I2B3H8s8s4I16sII")
+_LAYOUT = const("<4sI8B10I2B3H7s7s2B4I16sII")
 _BODY = const(120)
 _BYTES = const(128)
 _FILE = const("/twoslot.app%d")
@@ -26,7 +26,7 @@ def load():
                 size = f.readinto(raw)
         except OSError:
             continue
-        if size == _BYTES and raw[:4] == b"2SB1" and raw[_BODY:] == sha256(raw[:_BODY]).digest()[:8]:
+        if size == _BYTES and raw[:4] == b"2SB2" and raw[_BODY:] == sha256(raw[:_BODY]).digest()[:8]:
             record = list(struct.unpack(_LAYOUT, raw[:_BODY]))
             if newest is None or record[APP_SEQUENCE] > newest[APP_SEQUENCE]:
                 newest = record
@@ -39,7 +39,7 @@ def load():
 def save(record):
     """Write the record as the newest one, and read it back. The one before stays in the other file."""
     record[APP_SEQUENCE] += 1
-    record[0] = b"2SB1"
+    record[0] = b"2SB2"
     raw, back = bytearray(_BYTES), bytearray(_BYTES)
     struct.pack_into(_LAYOUT, raw, 0, *record)
     raw[_BODY:] = sha256(raw[:_BODY]).digest()[:8]

@@ -8,9 +8,9 @@ import twoslot
 from twoslot.application import record as records, decision, port
 from twoslot.application.port import is_present
 from twoslot.constants import (
-    APP_ACTIVE, APP_ATTEMPTS, APP_COUNTER, APP_FOLDERS, APP_OUTSIDE, APP_REPORT, APP_REPORT_COUNTER,
-    APP_STATE, APP_UNDER_WAY, APP_WITH, REPORT_UNPROVEN, SLOT_BAD, SLOT_CONFIRMED, SLOT_EMPTY,
-    SLOT_READY,
+    APP_ACTIVE, APP_ATTEMPTS, APP_COUNTER, APP_FOLDERS, APP_OUTSIDE, APP_PACK, APP_REPORT,
+    APP_REPORT_COUNTER, APP_STARTS, APP_STATE, APP_UNDER_WAY, APP_WITH, REPORT_UNPROVEN, SLOT_BAD,
+    SLOT_CONFIRMED, SLOT_EMPTY, SLOT_READY,
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def start(timer, timeout, place):
     if trial:
         if not twoslot.deadline:
             timer = port.arm(timer, timeout, place)
-        twoslot.deadline = timer, timeout, place, True
+        twoslot.deadline = timer, timeout, place, not record[APP_STARTS]  # else it must reach a server first
         from twoslot.application import traceback
 
         traceback.watch(record)
@@ -51,6 +51,9 @@ def start(timer, timeout, place):
 def _choose(record):
     counter, firmware_trial, firmware_confirmed, fell_back = port.firmware()
     changed = _leave_firmware(record, counter, firmware_confirmed, fell_back)
+    if record[APP_STARTS] and port.pack() != record[APP_PACK]:
+        _leave_pack(record)
+        changed = True
     if record[APP_UNDER_WAY]:
         end = port.last_end()
         if end:
@@ -75,6 +78,16 @@ def _choose(record):
     if changed:
         records.save(record)
     return folder, trial
+
+
+def _leave_pack(record):
+    # twoslot_choice.py gave the pack of twoslot up that the application came with: its trial is over.
+    active = record[APP_ACTIVE]
+    if active < APP_OUTSIDE and record[APP_STATE + active] == SLOT_READY:
+        record[APP_ATTEMPTS] = 0
+        record[APP_UNDER_WAY] = 1  # it may have ended before anybody could write that down
+    else:
+        record[APP_PACK], record[APP_STARTS] = 1 - record[APP_PACK], 0
 
 
 def _leave_firmware(record, counter, confirmed, fell_back):

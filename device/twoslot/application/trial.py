@@ -8,16 +8,18 @@ from twoslot.application import record as records, decision, port
 from twoslot.application.port import is_present
 from twoslot.constants import (
     APP_ACTIVE, APP_ATTEMPTS, APP_COUNTER, APP_DATA, APP_DATA_LEAST, APP_ENDED, APP_FLOOR, APP_OUTSIDE,
-    APP_REPORT, APP_REPORT_COUNTER, APP_STATE, APP_UNDER_WAY, APP_WITH, REPORT_BAD, REPORT_SAFE_MODE,
+    APP_PACK, APP_REPORT, APP_REPORT_COUNTER, APP_STARTS, APP_STATE, APP_UNDER_WAY, APP_WITH, REPORT_BAD,
+    REPORT_SAFE_MODE,
     SLOT_CONFIRMED, SLOT_READY, WHY_FILE,
 )  # fmt: skip
 from twoslot.errors import FlashError, ReleaseError
 
 
-def activate(agent, firmware):
+def activate(agent, firmware, pack=0):
     """Have what lies whole in the spare folder start: with attempts of its own, or under that firmware alone.
 
-    firmware: the counter of the one that it came with, or 0.
+    firmware: the counter of the one that it came with, or 0. pack: of twoslot, that came with it: 1, 2, or
+    nothing.
     """
     from twoslot import retained
 
@@ -36,6 +38,8 @@ def activate(agent, firmware):
     record[APP_ATTEMPTS] = 0 if firmware else agent.attempts
     record[APP_ENDED] = record[APP_UNDER_WAY] = 0
     record[APP_WITH] = firmware
+    if pack:
+        record[APP_PACK], record[APP_STARTS] = pack - 1, agent.attempts + 1
     records.save(record)
 
 
@@ -45,6 +49,8 @@ def confirm():
     active = record[APP_ACTIVE]
     if active == APP_OUTSIDE or record[APP_STATE + active] != SLOT_READY:
         return False
+    if record[APP_STARTS] and len(twoslot.deadline or ()) > 3 and not twoslot.deadline[3]:
+        raise FlashError(codes.TWOSLOT_UNPROVEN, 0)
     decision.confirm(record)
     records.save(record)
     forget()

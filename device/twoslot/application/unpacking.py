@@ -8,8 +8,8 @@ from twoslot import codes
 from twoslot.application import progress, file_list, folder
 from twoslot.application.progress import hash_piece, receive, restart
 from twoslot.constants import (
-    PIECE, P_BUFFER, P_DIGEST, P_ENTRY, P_FILLED, P_FOLDER, P_LEFT, P_NUMBER, P_PHASE, P_PREVIOUS, P_RUNNING,
-    P_SOURCE, P_TARGET, STAGE_APP_VERIFICATION, STAGE_REQUEST,
+    PACK_FILE, PIECE, P_BUFFER, P_DIGEST, P_ENTRY, P_FILLED, P_FOLDER, P_LEFT, P_NUMBER, P_PHASE, P_PREVIOUS,
+    P_RUNNING, P_SOURCE, P_TARGET, STAGE_APP_VERIFICATION, STAGE_REQUEST,
 )  # fmt: skip
 from twoslot.errors import LinkError, ReleaseError
 
@@ -62,6 +62,8 @@ def _next_file(agent, p):
     if not entry:
         raise ReleaseError(codes.FILE_LIST, p[P_NUMBER])
     p[P_PREVIOUS] = entry[2]
+    if entry[2] == PACK_FILE:
+        return
     if not _open(p, p[P_FOLDER], _THERE, _NEXT):
         _open(p, p[P_RUNNING], _RUNNING, _ASK)
 

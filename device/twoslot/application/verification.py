@@ -8,8 +8,9 @@ from twoslot import codes
 from twoslot.application import progress, file_list, folder, record as records
 from twoslot.application.progress import hash_piece, restart
 from twoslot.constants import (
-    APP_ABI, APP_COUNTER, APP_DATA, APP_FIRMWARE, APP_NEXT_FLOOR, PHASE_GET, P_DIGEST, P_ENTRY, P_FOLDER,
-    P_LIST, P_NUMBER, P_PREVIOUS, P_RUNNING, P_SOURCE, STAGE_APP_ACTIVATION, STAGE_DOCUMENTS, STATE_RELEASE,
+    APP_ABI, APP_COUNTER, APP_DATA, APP_FIRMWARE, APP_NEXT_FLOOR, PACK_FILE, PHASE_GET, P_DIGEST, P_ENTRY,
+    P_FOLDER, P_LIST, P_NUMBER, P_PHASE, P_PREVIOUS, P_RUNNING, P_SOURCE, STAGE_APP_ACTIVATION,
+    STAGE_DOCUMENTS, STATE_RELEASE,
 )  # fmt: skip
 from twoslot.errors import LinkError
 
@@ -33,6 +34,10 @@ def step(agent):
         number, entry = p[P_NUMBER], file_list.parse(line[:-1], p[P_PREVIOUS])
         if not entry:
             _refuse(p, number)
+        p[P_PREVIOUS] = entry[2]
+        if entry[2] == PACK_FILE:
+            p[P_PHASE] = 1  # a line whose file is not in the folder
+            return
         try:
             name = p[P_FOLDER] + "/" + entry[2].decode()
             if os.stat(name)[6] != entry[1]:
@@ -45,7 +50,8 @@ def step(agent):
         return
     p[P_LIST].close()
     plan, number = agent.plan, p[P_NUMBER]
-    if p[P_RUNNING].digest() != plan["list"] or folder.count(p[P_FOLDER])[0] != number + _OWN:
+    elsewhere = p[P_PHASE] or 0
+    if p[P_RUNNING].digest() != plan["list"] or folder.count(p[P_FOLDER])[0] != number + _OWN - elsewhere:
         _refuse(p, 0)
     agent.progress = p = None
     describe(plan)

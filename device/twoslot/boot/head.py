@@ -23,7 +23,7 @@ def step(agent):
 
     opened = control.BootControl(flash.Flash(), agent.attempts).open()
     was_confirmed = opened.confirmed
-    proven = agent.auto and agent.news is not None
+    fetched = agent.news is not None
     if not was_confirmed:
         from twoslot.boot import trial
     newest, more = agent.news, False
@@ -51,11 +51,13 @@ def step(agent):
     if more:
         return
     agent.news, agent.phase = None, PHASE_GET
-    if proven and opened.confirmed and len(twoslot.deadline or ()) > 3:
+    if fetched and opened.confirmed and len(twoslot.deadline or ()) > 3:
+        twoslot.deadline = twoslot.deadline[:3] + (True,)  # this twoslot reaches its server
         opened = None
-        from twoslot.application import trial as application_trial
+        if agent.auto:
+            from twoslot.application import trial as application_trial
 
-        application_trial.confirm()
+            application_trial.confirm()
     agent.stage = STAGE_DOCUMENTS if agent.state else None
     if agent.facts is None:
         agent.stage = STAGE_FACTS if agent.state else None

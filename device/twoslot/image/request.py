@@ -2,8 +2,8 @@
 # memory, not even its buffer.
 from twoslot import drop
 from twoslot.constants import (
-    BLOCK, STAGE_APP_FILES, STAGE_APP_LISTING, STAGE_APP_PREPARATION, STAGE_DOWNLOAD, STAGE_TABLE,
-    STATE_FILES, STATE_LIST, STATE_TABLE,
+    BLOCK, STAGE_APP_FILES, STAGE_APP_LISTING, STAGE_APP_PACK, STAGE_APP_PREPARATION, STAGE_DOWNLOAD,
+    STAGE_TABLE, STATE_FILES, STATE_LIST, STATE_PACK, STATE_TABLE,
 )  # fmt: skip
 
 
@@ -39,6 +39,8 @@ def step(agent):
         agent.stage = STAGE_APP_LISTING if agent.state == STATE_LIST else STAGE_APP_FILES
         if agent.state == STATE_FILES:
             agent.stage = STAGE_APP_PREPARATION
+        elif agent.state == STATE_PACK:
+            agent.stage = STAGE_APP_PACK
     r, first = agent.response, agent.span[0]
     if r.status == 200 and agent.span[1]:
         # A server without ranges sends everything: the blocks that are in place are read and skipped.

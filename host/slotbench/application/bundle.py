@@ -11,7 +11,7 @@ from slotbench.application.compiling import compile_files
 from slotbench.application.gather import gather
 from slotbench.application.room import bundle_blocks
 from slotbench.application.secrets import SecretPlace, find_secrets
-from slotbench.formats.file_list import FileEntry, pack_list
+from slotbench.formats.file_list import TWOSLOT_PACK, FileEntry, pack_list
 from slotbench.mpy import ABI
 
 __all__ = ["Bundle", "build_bundle"]
@@ -21,6 +21,7 @@ __all__ = ["Bundle", "build_bundle"]
 class Bundle:
     """The files of an application: path on the board -> content. The rest is what was seen on the way.
 
+    One of them may be twoslot itself (TWOSLOT_PACK), for boards without the loader.
     `mpy_abi` is the version of its .mpy files, 0 when it has none; `left_out` the paths that stayed at home,
     `secrets` what looks like a password in `folder`.
     """
@@ -49,20 +50,29 @@ class Bundle:
 
     @property
     def blocks(self) -> int:
-        """The blocks of a board's filesystem that it takes, at most."""
-        return bundle_blocks({path: len(data) for path, data in self.files.items()})
+        """The blocks of a board's filesystem that its folder takes, at most."""
+        return bundle_blocks({path: len(data) for path, data in self.program.items()})
+
+    @property
+    def program(self) -> Mapping[str, bytes]:
+        """The files without twoslot itself: what comes into the folder."""
+        return {path: data for path, data in self.files.items() if path != TWOSLOT_PACK}
 
 
 def build_bundle(
     folder: Path, *, mpy_abi: int = ABI, micropython: str | None = None, as_source: bool = False,
+    twoslot: bytes | None = None,
 ) -> Bundle:
     """The bundle of a program's folder, the same bytes at each run.
 
     `mpy_abi` and `micropython` are of the firmware that it shall run under. `as_source` compiles nothing.
+    `twoslot` is twoslot as one file (slotbench.mpy.pack), which boards without the loader shall get with it.
     Raises BenchError as `gather` and `compile_files` do, FormatError: a board would refuse its list.
     """
     sources = gather(folder)
     files = compile_files(sources, mpy_abi=mpy_abi, micropython=micropython, as_source=as_source)
-    has_mpy = any(path.endswith(".mpy") for path in files)
+    if twoslot is not None:
+        files = {**files, TWOSLOT_PACK: twoslot}
+    has_mpy = twoslot is not None or any(path.endswith(".mpy") for path in files)
     return Bundle(
         files, mpy_abi if has_mpy else 0, folder, sources.left_out, tuple(find_secrets(sources.files)))

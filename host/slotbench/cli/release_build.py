@@ -77,9 +77,8 @@ from slotbench.release.patches import PATCHES_USUAL, encodings_for
     help="[default: PRODUCT-COUNTER.release, PRODUCT-app-COUNTER.application]")
 def build(
     firmware: tuple[Path, ...], board_names: tuple[str, ...], is_tried: bool, output: Path | None,
-    app: Path | None, as_source: bool, not_secret: tuple[str, ...], data: int, needs: int | None,
-    app_counter: int | None, for_path: Path | None, patches: int,
-    **fields: Any,
+    app: Path | None, as_source: bool, brings_twoslot: bool, not_secret: tuple[str, ...], data: int,
+    needs: int | None, app_counter: int | None, for_path: Path | None, patches: int, **fields: Any,
 ) -> None:
     """Check a firmware .bin for each board and write an unsigned release. A signed one is never
     overwritten.
@@ -104,7 +103,7 @@ def build(
             firmware, images, target_boards, is_tried, output, fields | {"encodings": encodings_for(patches)})
     if app is not None:
         image = images[0] if images else read_firmware(for_path) if for_path is not None else None
-        bundle = read_bundle(app, image, as_source, not_secret)
+        bundle = read_bundle(app, image, as_source, not_secret, brings_twoslot=brings_twoslot)
         warn_of_secrets(bundle)
         counter = app_counter if app_counter is not None else fields["counter"]
         made = build_application(

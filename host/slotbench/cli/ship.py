@@ -103,11 +103,11 @@ _NEXT = "boards install it at their next check; have one do it now: slotbench up
 @passphrase_option
 @json_option
 def ship(
-    firmware: tuple[Path, ...], app: Path | None, no_app: bool, as_source: bool, data: int, needs: int | None,
-    not_secret: tuple[str, ...], for_path: Path | None, is_tried: bool, serves: bool, opens: bool,
-    dry_run: bool, yes: bool, board_names: tuple[str, ...], site: Path, keys_path: Path, offline_key: Path,
-    online_key: Path, broker: str | None, passphrase_file: Path | None, as_json: bool, fs_upgrade: bool,
-    patches: int, **fields: Any,
+    firmware: tuple[Path, ...], app: Path | None, no_app: bool, as_source: bool, brings_twoslot: bool,
+    data: int, needs: int | None, not_secret: tuple[str, ...], for_path: Path | None, is_tried: bool,
+    serves: bool, opens: bool, dry_run: bool, yes: bool, board_names: tuple[str, ...], site: Path,
+    keys_path: Path, offline_key: Path, online_key: Path, broker: str | None, passphrase_file: Path | None,
+    as_json: bool, fs_upgrade: bool, patches: int, **fields: Any,
 ) -> None:
     """Build, try, sign and publish a firmware .bin, a program, or both, so that boards are offered it.
 
@@ -140,7 +140,7 @@ def ship(
     beneath = None
     if app is not None:
         beneath = _firmware_beneath(for_path, images, paths, fields["channel"])
-    bundle = read_bundle(app, beneath, as_source, not_secret) if app is not None else None
+    bundle = _bundle_of(app, beneath, as_source, not_secret, brings_twoslot)
 
     def plan() -> _ShipPlan:
         return _plan(
@@ -181,6 +181,17 @@ def _say_nothing_done(last: Head | None, serves: bool, dry_run: bool) -> None:
         warn_of_expiry(last, now())
     if not dry_run:
         click.echo(_NEXT if serves else f"{_NEXT}; serve it: slotbench serve")
+
+
+def _bundle_of(
+    app: Path | None, beneath: bytes | None, as_source: bool, not_secret: Sequence[str], brings_twoslot: bool,
+) -> Bundle | None:
+    """The bundle of the program, None without one."""
+    if app is not None:
+        return read_bundle(app, beneath, as_source, not_secret, brings_twoslot=brings_twoslot)
+    if brings_twoslot:
+        raise click.UsageError("--twoslot needs --app DIR: it goes on trial with a program")
+    return None
 
 
 def _firmware_beneath(

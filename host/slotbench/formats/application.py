@@ -27,7 +27,8 @@ class ApplicationDocument:
     `size` their lengths in sum. `firmware_low` and `firmware_high` are the lowest and the highest counter
     of a firmware that it runs under; a high of 0 is no limit. `mpy_abi` is the version of its `.mpy`
     files, 0 when it has none. `data` is the number of the layout of the data that it writes. `created` is
-    Unix seconds. `patches_from` names the applications from which there is a patch (application_patch).
+    Unix seconds. `patches_from` names the applications from which there is a patch (application_patch),
+    `twoslot` is the version of the twoslot that it brings (twoslot_version), None without one.
     """
 
     product: str
@@ -48,6 +49,7 @@ class ApplicationDocument:
     notes: str = ""
     preflight: Preflight | None = None
     patches_from: tuple[str, ...] = ()
+    twoslot: int | None = None
 
     def to_payload(self) -> bytes:
         """Line 1 of the document.
@@ -55,8 +57,9 @@ class ApplicationDocument:
         Raises FormatError with the name of a field that the format does not allow.
         """
         fields = {"kind": KIND, "format": FORMAT, **asdict(self)}
-        if self.preflight is None:
-            del fields["preflight"]
+        for optional in ("preflight", "twoslot"):
+            if fields[optional] is None:
+                del fields[optional]
         if not self.patches_from:
             del fields["patches_from"]
         payload = dump_json(fields)
@@ -86,6 +89,7 @@ class ApplicationDocument:
             notes=fields.text("notes", 0, NOTES_CHARS_MAX, ascii_only=False),
             preflight=fields.choice("preflight", tuple(Preflight)) if fields.has("preflight") else None,
             patches_from=_bases(fields) if fields.has("patches_from") else (),
+            twoslot=fields.integer("twoslot") if fields.has("twoslot") else None,
         )
         fields.require_empty()
         if found.floor > found.counter:

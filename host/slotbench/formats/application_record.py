@@ -16,7 +16,7 @@ __all__ = [
     "ApplicationRecord", "Folder", "FolderState", "newest_record",
 ]
 
-MAGIC: Final = b"2SB1"
+MAGIC: Final = b"2SB2"
 RECORD_BYTES: Final = BODY_BYTES + SEAL_BYTES
 FILES: Final = ("twoslot.app0", "twoslot.app1")
 """The record of sequence n lies in the file n % 2, so the one before it lies in the other."""
@@ -27,7 +27,8 @@ FOLDERS: Final = ("app_a", "app_b")
 OUTSIDE: Final = 2
 """The value of `active` while the board's own /main.py runs."""
 
-_LAYOUT: Final = "<4sI8B10I2B3H8s8s4I16sII"
+_LIST_DIGEST: Final = 7
+_LAYOUT: Final = "<4sI8B10I2B3H7s7s2B4I16sII"
 assert struct.calcsize(_LAYOUT) == BODY_BYTES
 
 
@@ -42,7 +43,7 @@ class FolderState(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """What one folder holds: the counter, what it needs, the first 8 bytes of its list's digest."""
+    """What one folder holds: the counter, what it needs, the first 7 bytes of its list's digest."""
 
     state: FolderState = FolderState.EMPTY
     counter: int = 0
@@ -50,12 +51,16 @@ class Folder:
     firmware_high: int = 0
     mpy_abi: int = 0
     data: int = 0
-    list_digest: bytes = bytes(8)
+    list_digest: bytes = bytes(_LIST_DIGEST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationRecord:
-    """One state of a board's applications. `folders` are /app_a and /app_b; `active` is 0, 1 or OUTSIDE."""
+    """One state of a board's applications. `folders` are /app_a and /app_b; `active` is 0, 1 or OUTSIDE.
+
+    `twoslot_pack` is the pack that runs, 0 or 1; `twoslot_starts` is 0, or one more than the starts that are
+    left to its trial.
+    """
 
     sequence: int
     active: int = OUTSIDE
@@ -70,6 +75,8 @@ class ApplicationRecord:
     unproven_counter: int = 0
     report_counter: int = 0
     data: int = 0
+    twoslot_pack: int = 0
+    twoslot_starts: int = 0
     head_seq: int = 0
     head_time: int = 0
     key_epoch: int = 0
@@ -86,8 +93,8 @@ class ApplicationRecord:
             self.rounds, self.under_way, self.ended, a.counter, b.counter, self.floor, self.bad_counter,
             self.unproven_counter, self.report_counter, a.firmware_low, a.firmware_high, b.firmware_low,
             b.firmware_high, a.mpy_abi, b.mpy_abi, a.data, b.data, self.data, a.list_digest, b.list_digest,
-            self.head_seq, self.head_time, self.key_epoch, self.channel_tag, self.keys_digest,
-            self.with_firmware, self.next_floor)
+            self.twoslot_pack, self.twoslot_starts, self.head_seq, self.head_time, self.key_epoch,
+            self.channel_tag, self.keys_digest, self.with_firmware, self.next_floor)
         return body + digest8(body)
 
     @classmethod
@@ -101,7 +108,7 @@ class ApplicationRecord:
         if digest8(data[:BODY_BYTES]) != data[BODY_BYTES:]:
             raise FormatError("seal does not match the body", BODY_BYTES)
         f = struct.unpack_from(_LAYOUT, data)
-        if f[2] > OUTSIDE or max(f[3:5]) > max(FolderState) or f[8] > 1:
+        if f[2] > OUTSIDE or max(f[3:5]) > max(FolderState) or f[8] > 1 or f[27] > 1:
             raise FormatError("a value is out of range", 8)
         folders = tuple(
             Folder(
@@ -111,8 +118,9 @@ class ApplicationRecord:
         return cls(
             sequence=f[1], active=f[2], folders=(folders[0], folders[1]), attempts=f[5], report=f[6],
             rounds=f[7], under_way=bool(f[8]), ended=f[9], floor=f[12], bad_counter=f[13],
-            unproven_counter=f[14], report_counter=f[15], data=f[24], head_seq=f[27], head_time=f[28],
-            key_epoch=f[29], channel_tag=f[30], keys_digest=f[31], with_firmware=f[32], next_floor=f[33])
+            unproven_counter=f[14], report_counter=f[15], data=f[24], twoslot_pack=f[27],
+            twoslot_starts=f[28], head_seq=f[29], head_time=f[30], key_epoch=f[31], channel_tag=f[32],
+            keys_digest=f[33], with_firmware=f[34], next_floor=f[35])
 
 
 def newest_record(contents: Iterable[bytes]) -> ApplicationRecord | None:

@@ -256,4 +256,7 @@ CODES = (
     Code(85, "frozen-main", _R, "a frozen main.py hides the application", "0",
          "MicroPython runs a frozen main.py in place of the application's. Build the firmware without it, "
          "or ship the program inside the firmware as before."),
+    Code(86, "twoslot-unproven", _F, "a new twoslot has not reached its server yet", "0",
+         "The application brought a new twoslot. Run twoslot.check() while the server can be reached, then "
+         "twoslot.confirm() again."),
 )

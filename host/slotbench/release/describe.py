@@ -17,7 +17,7 @@ from slotbench.formats.fields import date_words, kind_of
 from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.formats.release import Preflight, Release
-from slotbench.formats.twoslot_version import twoslot_words
+from slotbench.formats.twoslot_version import twoslot_words, version_text
 from slotbench.images import Family, identify
 from slotbench.release import documents
 from slotbench.release.files import read_bytes
@@ -130,6 +130,7 @@ def _application_lines(payload: bytes) -> _Lines:
         ("files", f"{made.files}, {made.size} bytes, in lists/{made.list_sha256}.list"),
         ("needs", needs),
         (".mpy version", str(made.mpy_abi) if made.mpy_abi else "any: it has no .mpy"),
+        *([("twoslot", f"{version_text(made.twoslot)}, without the loader")] if made.twoslot else ()),
         ("data", f"layout {made.data}" if made.data else "none"),
         ("floor", f"{made.floor} once confirmed" if made.floor else "none"),
         ("notes", made.notes or "none"),

@@ -14,7 +14,7 @@ from slotbench.formats.descriptor import SlotDescriptor
 from slotbench.formats.twoslot_version import NONE
 from slotbench.images.versions import OLDEST_WORDS, is_too_old
 from slotbench.mpy import ABI, PACKAGE
-from slotbench.mpy.pack import MODULE, PACK, RECORD
+from slotbench.mpy.pack import CHOICE, MODULE, PACK, RECORD, SECOND_PACK
 from slotbench.repl.package import HOOK
 from slotbench.repl.transports import ReplTransport, parse_reports
 from slotbench.untrusted import load_json
@@ -25,8 +25,8 @@ STAGE: Final = "twoslot.part"
 """The folder on the board that new files are copied to first."""
 BOOT: Final = "boot.py"
 OWN: Final = (
-    HOOK, PACK, MODULE, RECORD, "twoslot.json", "twoslot.keys", "twoslot.keys2", "twoslot.secret",
-    "twoslot.devkey", "twoslot.wifi", "twoslot.wifi.part", *RECORDS, PART, LIST_PART, WHY)
+    HOOK, PACK, SECOND_PACK, MODULE, CHOICE, RECORD, "twoslot.json", "twoslot.keys", "twoslot.keys2",
+    "twoslot.secret", "twoslot.devkey", "twoslot.wifi", "twoslot.wifi.part", *RECORDS, PART, LIST_PART, WHY)
 """The files of twoslot beside its package."""
 
 _SHOWN: Final = (BOOT, "twoslot.json", "twoslot.secret")

@@ -17,6 +17,7 @@ from typing import Any, Final
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.application_record import FOLDERS
 from slotbench.mpy import ABI, PACKAGE, compile_mpy
+from slotbench.mpy.pack import PACK, SECOND_PACK
 from slotbench.repl.board_content import BOOT, HELPERS, OWN, STAGE, BoardContent, facts_by_path
 from slotbench.repl.room import require_room
 from slotbench.repl.transports import CopyProgress, ReplTransport, parse_reports
@@ -78,8 +79,9 @@ for n in list(sys.modules):
     if n.startswith("twoslot"):
         sys.modules.pop(n)
 try:
-    if "twoslot.pack" in names("/"):
-        import twoslot_pack
+    if "twoslot_choice.mpy" in names("/"):
+        import twoslot_choice
+        gc.collect()
     import twoslot
     from twoslot import errors
     gc.collect()
@@ -165,7 +167,9 @@ def install_files(
     if keeps_package:
         stale = []
     whole = [PACKAGE] if stale and not any(path.startswith(inside) for path in files) else []
-    if not new and not stale and not found.interrupted:
+    # Without the second pack the first one runs, whatever the record says.
+    second = [SECOND_PACK] if PACK in files and SECOND_PACK in found.hashes else []
+    if not new and not stale and not second and not found.interrupted:
         return 0
     names = {_file_name(path): path for path in new}
     staged = [name for name, path in names.items() if found.staged.get(name) == wanted[path]]
@@ -185,7 +189,7 @@ def install_files(
     emptied = sorted(set(_folders(stale)) - set(_folders(files)), key=len, reverse=True)
     said = transport.run_script(_INSTALL_FILES % {
         "stage": STAGE, "moves": _MOVES, "folders": _folders(new), "whole": whole,
-        "gone": [] if whole else stale, "emptied": [] if whole else emptied})
+        "gone": second if whole else stale + second, "emptied": [] if whole else emptied})
     _require_hashes(facts_by_path(parse_reports(said), "file"), wanted, new, port)
     return len(new)
 

@@ -53,7 +53,7 @@ try:
 except (AttributeError, OSError):
     pass
 try:
-    if "twoslot.pack" not in names("/"):
+    if "twoslot_choice.mpy" not in names("/"):
         from twoslot.application import decision
     say("can start")
 except ImportError:

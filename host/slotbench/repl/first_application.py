@@ -22,7 +22,7 @@ def first_application(files: Mapping[str, bytes], file_list: bytes, mpy_abi: int
     """
     facts = Folder(
         state=FolderState.CONFIRMED, counter=FIRST_COUNTER, mpy_abi=mpy_abi,
-        list_digest=hashlib.sha256(file_list).digest()[:8])
+        list_digest=hashlib.sha256(file_list).digest()[:7])
     inside = {**files, "twoslot.list": file_list, "twoslot.version": FIRST_VERSION.encode()}
     return {
         **{f"{FOLDERS[0]}/{path}": content for path, content in inside.items()},

@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Final
 
 from slotbench import data_path
-from slotbench.mpy import INCOMPATIBLE, built, compile_package, inlined, sources
+from slotbench.mpy import INCOMPATIBLE, built, compile_mpy, compile_package, inlined, sources
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["PACKAGE", "as_built", "installed", "source_of"]
+__all__ = ["PACKAGE", "as_built", "installed", "know", "source_of"]
 
 PACKAGE: Final = "/twoslot/"
 """What the path of each of its files contains."""
 
 
+_BEGINNING: Final = 20
+"""Bytes that each .mpy has at least: they tell most of them apart."""
+
+_others: Final[dict[bytes, bytes]] = {}
+"""What `know` was told."""
 _last_found: Final[dict[str, tuple[bytes | None, ...]]] = {}
 """By root: the definitions of the last board that has those of the installed package."""
 
@@ -41,7 +46,7 @@ def as_built(path: str, content: bytes, files: Mapping[str, bytes]) -> bytes:
 
 
 def source_of(path: str, compiled: bytes) -> bytes:
-    """The source of a .mpy of the installed package.
+    """The source of a .mpy of the installed package; in a pack others may follow it.
 
     Raises ValueError for one of a format that no such VM loads, BenchViolation for any other.
     """
@@ -49,8 +54,18 @@ def source_of(path: str, compiled: bytes) -> bytes:
         raise ValueError("incompatible .mpy file")
     source = _compiled().get(compiled)
     if source is None:
+        alike = _by_beginning().get(compiled[:_BEGINNING], ())
+        source = next((_compiled()[each] for each in alike if compiled.startswith(each)), None)
+    if source is None:
         raise BenchViolation(f"{path} is no .mpy of this bench's package: the CPython VM runs source only")
     return source
+
+
+def know(compiled: bytes, source: bytes) -> None:
+    """Have the CPython VM run `source` for this .mpy, which is of no installed package."""
+    _others[compiled] = source
+    _compiled.cache_clear()
+    _by_beginning.cache_clear()
 
 
 @functools.cache
@@ -66,8 +81,23 @@ def installed() -> Mapping[bytes, str]:
 @functools.cache
 def _compiled() -> Mapping[bytes, bytes]:
     """.mpy -> source as it is built, of every module of the installed package."""
-    modules = built(sources())
-    return {compiled: modules[name] for name, compiled in compile_package(sources()).items()}
+    found = {}
+    for package in (sources(has_loader=False), sources()):
+        modules = built(package)
+        found.update({compiled: modules[name] for name, compiled in compile_package(package).items()})
+    for name in ("twoslot_pack", "twoslot_choice"):
+        source = data_path("device", f"{name}.py").read_bytes()
+        found[compile_mpy(name, source, 3)] = source
+    return found | _others
+
+
+@functools.cache
+def _by_beginning() -> Mapping[bytes, list[bytes]]:
+    """The .mpy files that begin with the same bytes, the longest first."""
+    found: dict[bytes, list[bytes]] = {}
+    for compiled in sorted(_compiled(), key=len, reverse=True):
+        found.setdefault(compiled[:_BEGINNING], []).append(compiled)
+    return found
 
 
 @functools.cache

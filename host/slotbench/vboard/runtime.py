@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from slotbench.vboard.clock import Clock, QueuedTimer, TimerQueue
 from slotbench.vboard.memory import Objects
+from slotbench.vboard.mounts import Mounts
 from slotbench.vboard.network.base import Datagrams, Network, TcpListener, TcpStream
 from slotbench.vboard.network.station import Association, Station
 from slotbench.vboard.signals import BenchViolation, ChipReset, PowerCut
@@ -72,7 +73,7 @@ class Runtime:
     called whenever the program begins to wait, `on_busy` now and then while it computes in a
     process of its own. `terminal` is the serial console, `second_terminal` what os.dupterm() was
     given; `folders` are those of the filesystem, empty ones too (absolute paths), and `where` has
-    the one that the program is in (os.chdir).
+    the one that the program is in (os.chdir). `mounts` are what os.mount() was given.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Runtime:
         self.second_terminal: Any = None
         self.folders: set[str] = set()
         self.where = ["/"]
+        self.mounts = Mounts()
         self.heap_locks = 0
         self.is_heap_locked = False
         self.pins: dict[int, int] = {}

@@ -316,7 +316,8 @@ class CPythonVM:
             return module
         try:
             files = self._frozen if path in self._frozen else self.runtime.files
-            self._run(self._compile_file(path, files[path]), module)
+            content = self.runtime.mounts.read(path)
+            self._run(self._compile_file(path, files[path] if content is None else content), module)
         except BaseException:
             # A module that failed half-way must not be found by the next import (MicroPython 1.21
             # on).
@@ -339,6 +340,10 @@ class CPythonVM:
             is_frozen = seen.startswith(f"{FOLDER}/")
             files = self._frozen if is_frozen else self.runtime.files
             base = absolute(seen if is_frozen or seen.startswith("/") else f"{self.runtime.where[0]}/{seen}")
+            if self.runtime.mounts.has(base):
+                if inside := self.runtime.mounts.find(base, seen):
+                    return inside
+                continue
             for suffix in (".py", ".mpy"):
                 if f"{base}/__init__{suffix}" in files:
                     return f"{base}/__init__{suffix}", seen

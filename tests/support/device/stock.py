@@ -9,20 +9,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from slotbench import data_path
+from slotbench import boards, data_path
 from slotbench.application.bundle import Bundle
 from slotbench.formats.application_record import FILES, ApplicationRecord, Folder, FolderState, newest_record
 from slotbench.formats.file_list import FileEntry, pack_list
-from slotbench.mpy import sources
+from slotbench.mpy import compile_mpy, compile_package, sources
+from slotbench.mpy.pack import pack_package, packed_files
 from slotbench.release.applications import build_application
 from slotbench.release.publish import publish_offer
 from slotbench.vboard.network.wsgi import WsgiNetwork
+from slotbench.vboard.package import know
 from slotbench.vboard.signals import ChipReset
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, NOW, PRODUCT, DeviceBoard
 from support.device.site import Site
 
 TICKS: Final = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(900)\n"
+_STOCK: Final = replace(boards.load("generic_4m_stock"), name=BOARD.name)
 START_MS: Final = 300
 """From power to boot.py."""
 
@@ -33,28 +36,42 @@ def package() -> Mapping[str, bytes]:
     return {f"/twoslot/{path}": source for path, source in sources(has_loader=False).items()}
 
 
+def pack_with(path: str, text: str) -> bytes:
+    """The pack of twoslot with another module at `path` ("agent.py")."""
+    compiled = compile_mpy("other", text.encode(), 3)
+    know(compiled, text.encode())
+    modules = {**compile_package(sources(has_loader=False)), path: compiled}
+    return pack_package({f"/{name.removesuffix('.py')}.mpy": content for name, content in modules.items()})
+
+
 def program(counter: int, text: str = TICKS) -> dict[str, bytes]:
     """A program that says its counter, and a module of it."""
     return {"main.py": f"print('program {counter}')\n{text}".encode(), "lamp.py": b"shade = 1\n" * 30}
 
 
 class StockBoard:
-    """Application 1 is confirmed in /app_a; `printed` is what its programs printed, `resets` the reasons."""
+    """Application 1 is confirmed in /app_a; `printed` is what its programs printed, `resets` the reasons.
 
-    def __init__(self, site: Site, **settings: Any) -> None:
+    With `packed` twoslot is one file, as `slotbench deploy` leaves it; else its sources.
+    """
+
+    def __init__(self, site: Site, *, packed: bool = False, **settings: Any) -> None:
         self.site = site
         self.board = DeviceBoard(WsgiNetwork(site.app()), **settings)
         self.files, self.soc = self.board.files, self.board.soc
         for path in [path for path in self.files if path.startswith("/twoslot/")]:
             del self.files[path]
-        self.files.update(package())
+        if packed:
+            self.files.update({f"/{path}": content for path, content in packed_files().items()})
+        else:
+            self.files.update(package())
         self.files["/twoslot_record.py"] = data_path("device", "twoslot_record.py").read_bytes()
         self.files.update({f"/app_a/{path}": data for path, data in program(1).items()})
         listed = pack_list(
             FileEntry(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in program(1).items())
         self.files.update({"/app_a/twoslot.list": listed, "/app_a/twoslot.version": b"1.0"})
         self.files[f"/{FILES[0]}"] = ApplicationRecord(sequence=2, active=0, folders=(
-            Folder(state=FolderState.CONFIRMED, counter=1, list_digest=hashlib.sha256(listed).digest()[:8]),
+            Folder(state=FolderState.CONFIRMED, counter=1, list_digest=hashlib.sha256(listed).digest()[:7]),
             Folder())).pack()
         self.files["/data/kept"] = b"of the user"
         self.printed: list[str] = []
@@ -66,7 +83,7 @@ class StockBoard:
         site = self.site
         bundle = Bundle(program(counter) if files is None else dict(files), 0)
         made = replace(build_application(
-            bundle, product=PRODUCT, boards=[BOARD], version=f"{counter}.0", counter=counter, created=NOW), **fields)
+            bundle, product=PRODUCT, boards=[_STOCK], version=f"{counter}.0", counter=counter, created=NOW), **fields)
         path = Path(site.root).parent / f"app-{counter}.application"
         path.write_bytes(site.publisher.offline.sign(made.to_payload()).pack())
         site.issued += 60

@@ -208,7 +208,8 @@ def update(vm: CPythonVM) -> None:
         plan={
             "counter": 2, "floor": 1, "files": len(NEW), "size": size, "length": size, "version": "2.0",
             "list_length": len(listed), "list": hashlib.sha256(listed).digest(), "firmware_low": 0,
-            "firmware_high": 0, "mpy_abi": 0, "data": 0, "folder": "/app_b", "running": "/app_a"},
+            "firmware_high": 0, "mpy_abi": 0, "data": 0, "folder": "/app_b", "running": "/app_a",
+            "pack": False},
         progress=None, response=None, views=None, url=None, span=(0, 0), waiting=False, written=0, tries=0,
         attempts=3, head={"next": None}, state=10, stage=_STATES[10], blocks_in_place=(0, 0), phase=0)
 
@@ -255,7 +256,7 @@ def package(bed: ApplicationBed) -> Mapping[str, bytes]:
         return found | {path: data for path, data in files.items() if path.startswith("/twoslot/")}
     # The bytecode lies on the board as one file; these are its sources, so there is nothing to mount.
     own = {f"/twoslot/{path}": source for path, source in sources(has_loader=False).items()}
-    return found | own | {"/twoslot_pack.py": b"", f"/{RECORD}": own_files(bed)[f"/{RECORD}"]}
+    return found | own | {"/twoslot_choice.py": b"", f"/{RECORD}": own_files(bed)[f"/{RECORD}"]}
 
 
 @functools.cache
@@ -274,7 +275,7 @@ def factory_flash(bed: ApplicationBed) -> NorFlash:
     files = LittleFiles(flash, bed.profile.filesystem, fresh=True)
     listed = _list_of(OLD)
     record = ApplicationRecord(sequence=2, active=0, folders=(
-        Folder(state=FolderState.CONFIRMED, counter=1, list_digest=hashlib.sha256(listed).digest()[:8]),
+        Folder(state=FolderState.CONFIRMED, counter=1, list_digest=hashlib.sha256(listed).digest()[:7]),
         Folder(state=FolderState.BAD)))
     files.put({
         **own_files(bed), **USERS, **{f"/app_a/{path}": data for path, data in OLD.items()},

@@ -14,6 +14,7 @@ from typing import Final
 from slotbench.application.bundle import Bundle
 from slotbench.boards import BoardProfile
 from slotbench.formats.application_record import FILES, FOLDERS, ApplicationRecord, Folder, FolderState
+from slotbench.formats.file_list import TWOSLOT_PACK
 from slotbench.prove.chip.bed import PROMPT, ChipBed, RunningChip, image_facts
 from slotbench.prove.chip.preflight import (
     BOOT_S,
@@ -65,7 +66,7 @@ def program_preflight(
             if board.has_loader:
                 bed.publish(image, _COUNTER, facts.version[:16])
             flash = bed.flash()
-            bed.put_files(flash, {**bed.files("", _BOOT), **_active(bundle)})
+            bed.put_files(flash, {**bed.files("", _BOOT), **_active(bundle, board.has_loader)})
             with bed.running(flash, echo=say) as running:
                 try:
                     _watch(report, running)
@@ -74,13 +75,15 @@ def program_preflight(
     return report
 
 
-def _active(bundle: Bundle) -> dict[str, bytes]:
-    """The files of a board whose active application is this bundle, confirmed."""
+def _active(bundle: Bundle, has_loader: bool) -> dict[str, bytes]:
+    """The files of a board whose active application is this bundle, confirmed, with the twoslot in it."""
     facts = Folder(
         state=FolderState.CONFIRMED, counter=_COUNTER, mpy_abi=bundle.mpy_abi,
-        list_digest=bytes.fromhex(bundle.list_sha256)[:8])
+        list_digest=bytes.fromhex(bundle.list_sha256)[:7])
     record = ApplicationRecord(sequence=2, active=0, folders=(facts, Folder()))
-    files = {f"/{FOLDERS[0]}/{path}": data for path, data in bundle.files.items()}
+    files = {f"/{FOLDERS[0]}/{path}": data for path, data in bundle.program.items()}
+    if not has_loader and TWOSLOT_PACK in bundle.files:
+        files[f"/{TWOSLOT_PACK}"] = bundle.files[TWOSLOT_PACK]
     return {**files, f"/{FILES[record.sequence % 2]}": record.pack()}
 
 

@@ -42,17 +42,21 @@ class _BytesIO(io.BytesIO):
         super().__init__(b"" if isinstance(initial, int) else initial)
 
 
+def _bytes_of(data: Any) -> Any:
+    return data.encode() if isinstance(data, str) else data
+
+
 class _Hash:
-    """A running digest that can be asked once: no copy, no hexdigest, as on the port."""
+    """A running digest that can be asked once: no copy, no hexdigest, as on the port. A text is its bytes."""
 
     __slots__ = ("_hash",)
     _algorithm: Callable[..., Any]
 
     def __init__(self, data: Any = b"") -> None:
-        self._hash: Any = self._algorithm(data, usedforsecurity=False)
+        self._hash: Any = self._algorithm(_bytes_of(data), usedforsecurity=False)
 
     def update(self, data: Any) -> None:
-        self._live().update(data)
+        self._live().update(_bytes_of(data))
 
     def digest(self) -> bytes:
         result: bytes = self._live().digest()

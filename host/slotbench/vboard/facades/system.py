@@ -163,12 +163,18 @@ def _os(rt: Runtime) -> Mapping[str, Any]:
         before, rt.second_terminal = rt.second_terminal, stream
         return before
 
+    def stat(path: str) -> tuple[int, ...]:
+        name = table.absolute(path)
+        return rt.mounts.stat(name) if rt.mounts.has(name) else table.stat(path)
+
     return {
         "dupterm": dupterm,
+        "mount": rt.mounts.mount,
+        "umount": rt.mounts.umount,
         "urandom": rt.soc.random.randbytes,
         "listdir": table.listdir,
         "ilistdir": table.ilistdir,
-        "stat": table.stat,
+        "stat": stat,
         "statvfs": table.statvfs,
         "remove": table.remove,
         "rename": table.rename,
