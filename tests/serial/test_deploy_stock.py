@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from slotbench import boards
-from slotbench.formats.application_record import FILES, newest_record
+from slotbench.formats.application_record import FILES, ApplicationRecord, Folder, FolderState, newest_record
 from slotbench.mpy.pack import packed_files
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.live.folder import BoardFolder
 from support.live.bench import ID
-from support.serial.bench import SerialBench, stock_firmware, stock_folder
+from support.serial.bench import SerialBench, stock_firmware, stock_folder, stock_folder_with_twoslot
 from support.serial.clients import slotbench
 from support.testbed import put_keys
 
@@ -91,3 +91,21 @@ def test_flash_writes_the_firmware_and_no_loader(tmp_path: Path) -> None:
         assert "0x000000-0x000fff firmware, its first sector" in said and "starts the firmware" in said
         bench.wait_for("boot:")
         assert bench.flash(4, len(firmware) - 4) == firmware[4:]
+
+
+def test_a_crash_on_trial_ends_the_attempt_and_its_traceback_is_shown(micropython: None, tmp_path: Path) -> None:
+    """os.dupterm() of the VM hears the traceback, as the port's does: nobody waits for the deadline."""
+    folder = stock_folder_with_twoslot(tmp_path / "board", "print('no application')\n")
+    record = ApplicationRecord(sequence=4, active=1, attempts=2, folders=(
+        Folder(state=FolderState.CONFIRMED, counter=1), Folder(state=FolderState.READY, counter=2)))
+    programs = {"app_a": "print('the one before')\n", "app_b": "import twoslot\nimport sensor\n"}
+    for name, text in programs.items():
+        (folder.files_path / name).mkdir()
+        (folder.files_path / name / "main.py").write_text(text)
+        (folder.files_path / name / "twoslot.version").write_text("1.0")
+    (folder.files_path / FILES[0]).write_bytes(record.pack())
+    with SerialBench(folder, vm="micropython", speed=1) as bench:
+        bench.wait_for("the one before")
+        assert bench.said("main.py ended on trial, restarting") == 2
+        said = slotbench("status", "--port", bench.port)
+    assert "no module named 'sensor'" in said and 'File "main.py", line 2' in said

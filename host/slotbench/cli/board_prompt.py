@@ -114,10 +114,12 @@ def require_success(said: str, port: str, cure: str = "") -> None:
     """Raise BenchError when the board refused or failed, with the reason that it printed, and a `cure` if it
     failed.
     """
-    if "ImportError" in said:
+    lines = [line.strip() for line in said.splitlines()]
+    # What the board keeps of a program's traceback is inside of a line.
+    if any(line.startswith("ImportError") for line in lines):
         raise BenchError("twoslot is not on the board", where=port, cure=f"slotbench deploy --port {port}")
-    refusals = [line for line in said.splitlines() if line.startswith(_REFUSED)]
-    if refusals or "Traceback" in said:
+    refusals = [line for line in lines if line.startswith(_REFUSED)]
+    if refusals or any(line.startswith("Traceback") for line in lines):
         match = _REFUSAL.match(refusals[-1]) if refusals else None
         words = explain_code(int(match[1]), match[2] or "0") if match else said.strip().splitlines()[-1]
         todo = "" if refusals else cure or f"see what is on it: slotbench status --port {port}"

@@ -114,11 +114,11 @@ def is_trouble(entry: BoardEntry) -> bool:
 
 def view_words(board: BoardView, now: int) -> list[str]:
     """A board as sentences."""
-    what = f"is a {board.board}, and " if board.board else ""
-    runs = f"runs {release_words(board.running, board.version)}"
+    runs = f"It runs {release_words(board.running, board.version)}"
+    on_what = f" on {board.board}" if board.board else ""
     where = f" of {board.product}/{board.channel}" if board.product else ""
     said = [
-        f"{board.title} {STATE_WORDS[board.state]}.", f"It {what}{runs}{where}{_slot_words(board)}.",
+        f"{board.title} {STATE_WORDS[board.state]}.", f"{runs}{where}{on_what}{_slot_words(board)}.",
         f"It was heard {ago_words(now - board.last_seen)}, from {board.address or 'somewhere'}."]
     if board.report != "nothing":
         known = board.version if board.report_counter == board.running else ""

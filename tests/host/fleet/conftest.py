@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy import event, text
 
 from slotbench.fleet import access_tokens
@@ -38,6 +39,14 @@ ON_BOTH = (
     "test_home_assistant", "test_installs", "test_recording", "test_rollout_runner", "test_told_reports",
     "test_webhooks")
 """Tests that run on SQLite and on PostgreSQL."""
+
+_MANY = 200
+EMPTY = "DO $$ DECLARE gone bigint; BEGIN " + " ".join(
+    f"DELETE FROM {table.name}; GET DIAGNOSTICS gone = ROW_COUNT;"
+    f" IF gone > {_MANY} THEN TRUNCATE {table.name} CASCADE; END IF;"
+    for table in reversed(META.sorted_tables)
+) + " PERFORM setval(quote_ident(sequencename)::regclass, 1, false) FROM pg_sequences; END $$"
+"""Empties all tables of PostgreSQL, whose numbers begin anew. TRUNCATE takes 40 ms for them, and leaves no dead rows."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -78,9 +87,8 @@ def database(request: pytest.FixtureRequest) -> Iterator[FleetDatabase]:
         opened = FleetDatabase.open(f"sqlite:///{request.getfixturevalue('database_file')}")
     else:
         opened = FleetDatabase.open(request.getfixturevalue("postgresql").url)
-        names = ", ".join(META.tables)
         with opened.writing() as connection:
-            connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+            connection.execute(text(EMPTY))
     yield opened
     opened.close()
 
@@ -115,6 +123,35 @@ def queries(database: FleetDatabase) -> Callable[[], AbstractContextManager[Quer
             event.remove(database.engine, "before_cursor_execute", note)
 
     return counted
+
+
+class _CompiledPages(BytecodeCache):
+    """Pages of all cockpits of this process: each is compiled once, and not for each test."""
+
+    def __init__(self) -> None:
+        self._pages: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._pages:
+            bucket.bytecode_from_string(self._pages[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._pages[bucket.key] = bucket.bytecode_to_string()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_pages() -> Iterator[None]:
+    """Have Flask's templates keep what they were compiled to."""
+    make, pages = Flask.create_jinja_environment, _CompiledPages()
+
+    def keeping(app: Flask) -> Any:
+        environment = make(app)
+        environment.bytecode_cache = pages
+        return environment
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "create_jinja_environment", keeping)
+        yield
 
 
 @pytest.fixture(autouse=True)

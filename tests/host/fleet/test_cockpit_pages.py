@@ -15,8 +15,9 @@ from sqlalchemy import insert, update
 
 from slotbench.errors import BenchError
 from slotbench.fleet.audit_log import list_audit
+from slotbench.fleet.board_list import BoardHealth
 from slotbench.fleet.cockpit import app as cockpit_app
-from slotbench.fleet.cockpit.pictures import channel_bars
+from slotbench.fleet.cockpit.pictures import channel_bars, health_bar
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.recorder import BoardRecorder
 from slotbench.fleet.leases import LEASE_S
@@ -421,6 +422,15 @@ def test_a_rollout_shows_who_gave_it_up(browser: Browser, published: str, record
     boards = browser.get(re.findall(r'href="(/boards[^"]+)">All 12', page)[0].replace("&amp;", "&")).text
     assert boards.count('<tr class="row">') == 12 and "gave counter 7 up" in boards
     assert 'href="/boards?product=sensor&amp;channel=stable" aria-current' in boards, "the filter is taken away"
+
+
+def test_what_is_rare_is_seen_in_a_bar() -> None:
+    states = {BoardHealth.WELL: 99_900, BoardHealth.UPDATING: 0, BoardHealth.LATE: 79, BoardHealth.TROUBLE: 21}
+    well, late, trouble = health_bar(states)
+    assert [part.percent for part in (well, late, trouble)] == ["99.9", "0.1", "below 0.1"]
+    assert well.x == 0 and late.x > well.x + well.width and trouble.x > late.x + late.width
+    assert min(late.width, trouble.width) >= 8 and trouble.x + trouble.width == pytest.approx(1000, abs=0.2)
+    assert trouble.query == {"state": "trouble"}
 
 
 def test_many_versions_share_a_bar() -> None:

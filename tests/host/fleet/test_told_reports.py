@@ -114,7 +114,7 @@ def test_profile_slot_and_both_releases_are_kept(life: ReportingLife, recorder: 
     life.tell(told)
     assert (life.view.board, life.view.slot, life.view.spare) == ("d1_mini", "B", 4)
     assert view_words(life.view, NOW)[1] == (
-        "It is a d1_mini, and runs counter 5 of sensor/stable, in slot B; the other slot has counter 4.")
+        "It runs counter 5 of sensor/stable on d1_mini, in slot B; the other slot has counter 4.")
     life.tell(replace(told, start=9, slot=0, spare=0))
     assert "in slot A; the other slot is empty." in view_words(life.view, NOW)[1]
     life.tell(replace(told, start=10), replace(REPORT, start=10, number=2, event=ReportEvent.DOWNLOAD, counter=7))

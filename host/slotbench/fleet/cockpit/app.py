@@ -80,6 +80,8 @@ def create_cockpit(cockpit: Cockpit) -> Flask:
             return Response(f"{error.name}\n", error.code, mimetype="text/plain")
         status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
         what = status.description or status.phrase
+        if status is HTTPStatus.NOT_FOUND:
+            what = "no page, board, release or rollout is known by this address"
         return render_template("problem.html", status=status, what=what), status
 
     @app.errorhandler(BenchError)

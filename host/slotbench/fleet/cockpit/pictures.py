@@ -22,6 +22,7 @@ WIDTH: Final = 1000
 """Units of the width of a bar."""
 _PARTS_MAX: Final = 6
 _GAP: Final = 4
+_NARROWEST: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ def evidence_bar(evidence: Evidence, rollout: RolloutView) -> list[BarPart]:
     rest = max(0, evidence.known - evidence.begun)
     return _parts([
         ("well", "confirmed", evidence.confirmed, confirmed), ("updating", "on their way", under_way, {}),
-        ("late", "silent", evidence.silent, here | {"state": "late"}),
+        ("late", "silent", evidence.silent, {}),
         ("trouble", "failed", evidence.failed, failed),
         ("waiting", "not begun", rest, {})])
 
@@ -130,16 +131,20 @@ _Part: TypeAlias = tuple[str, str, int, Mapping[str, str | int]]
 
 
 def _parts(named: Sequence[_Part]) -> list[BarPart]:
-    total = sum(boards for _, _, boards, _ in named)
-    parts, x = [], 0.0
-    for style, label, number, query in named:
-        if not number:
-            continue
-        width = WIDTH * number / total
-        is_last = x + width >= WIDTH - 0.01
+    there = [part for part in named if part[2]]
+    total = sum(boards for _, _, boards, _ in there)
+    widths = [WIDTH * boards / total for _, _, boards, _ in there]
+    # What is too small to be seen is drawn wider; the others make room.
+    room = WIDTH - _NARROWEST * sum(width < _NARROWEST for width in widths)
+    rest = sum(width for width in widths if width >= _NARROWEST)
+    parts: list[BarPart] = []
+    x = 0.0
+    for (style, label, number, query), width in zip(there, widths, strict=True):
+        shown = width * room / rest if width >= _NARROWEST else _NARROWEST
+        is_last = len(parts) == len(there) - 1
+        percent = f"{100 * number / total:.1f}".removesuffix(".0")
         parts.append(BarPart(
-            x=round(x, 1), width=round(width if is_last else max(3.0, width - _GAP), 1), style=style,
-            label=label, boards=number, percent=f"{100 * number / total:.1f}".removesuffix(".0"),
-            query=query))
-        x += width
+            x=round(x, 1), width=round(shown if is_last else shown - _GAP, 1), style=style, label=label,
+            boards=number, percent=percent if percent != "0" else "below 0.1", query=query))
+        x += shown
     return parts

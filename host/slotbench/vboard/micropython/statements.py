@@ -8,8 +8,8 @@ from slotbench.vboard.frozen import FOLDER
 from slotbench.vboard.micropython.calls import far
 
 __all__ = [
-    "ACTIVITY", "BENCH_FOLDER", "GONE", "MOUNT_AGAIN", "NAMES", "REACH_FOLDER", "SHARE_FLASH", "TERMINAL",
-    "modules",
+    "ACTIVITY", "BENCH_FOLDER", "GONE", "MOUNT_AGAIN", "NAMES", "REACH_FOLDER", "SECOND_TERMINAL",
+    "SHARE_FLASH", "TERMINAL", "modules",
 ]
 
 BENCH_FOLDER: Final = "/.bench"
@@ -36,6 +36,15 @@ kept.append(i)
 del i, Stdin
 """
 """The UART as sys.stdin."""
+
+SECOND_TERMINAL: Final = """\
+second = None
+def dupterm(stream, index=0):
+    global second
+    before, second = second, stream
+    return before
+"""
+"""The port's os.dupterm(), whose terminal hears what the host says that the port prints."""
 
 REACH_FOLDER: Final = """\
 import os, vfs

@@ -46,6 +46,20 @@ def vfs(s, data, kind):
         m(b, 8)[:] = m(at, 8)
 """
 _HIDDEN: Final = "vfs({0}, {1!r}, {2})\n"
+_ADD: Final = """\
+def vfs(s, data, kind):
+    at = n(a(s) + 4)
+    what, at = range(n(at + 4) >> 3), n(at + 12)
+    name = [n(at + 8 * b) for b in what]
+    for b in what:
+        if name[b] in name[:b]:
+            k(at + 8 * b, id(data))
+            k(at + 8 * b + 4, a(kind))
+            return
+    raise KeyError(data)
+vfs({0}, {1!r}, kept[-1])
+del vfs
+"""
 _TUPLE_ITEMS: Final = 8
 
 
@@ -67,6 +81,14 @@ class Tables:
         """Make a name of a module another object."""
         self._kept.append(f"kept.append({expression})\n")
         self._replaced.append((owner, name))
+
+    def add(self, owner: str, name: str, expression: str) -> None:
+        """Give a module one name more, in the place of one that was hidden, at once.
+
+        Raises KeyError: there is none.
+        """
+        self._run(f"kept.append({expression})")
+        self._run(_SCRIPT.format(changes=_ADD.format(owner, name)))
 
     def limit_arguments(self, function: str, most: int) -> None:
         """Let a built-in function take at most so many arguments."""

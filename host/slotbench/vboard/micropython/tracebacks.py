@@ -1,12 +1,12 @@
-"""Tracebacks of the VM, without the bench's own frames."""
+"""Tracebacks of the VM, without the bench's own frames, and who else hears them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
-__all__ = ["frames_of_the_program"]
+__all__ = ["SecondTerminal", "frames_of_the_program"]
 
 _OWN_FRAME: Final = '  File "bench.py"'
 _TYPED: Final = '  File "<string>"'
@@ -24,3 +24,14 @@ def frames_of_the_program(printed: str, inside: bool) -> Iterator[str]:
             inside = False
         elif not line.startswith(_OWN_FRAME):
             yield _STREAMED.sub('  File "<stdin>"', line.replace(_TYPED, '  File "<stdin>"', 1))
+
+
+class SecondTerminal:
+    """What the program gave to os.dupterm()."""
+
+    def __init__(self, run: Callable[[str], object]) -> None:
+        self._run = run
+
+    def write(self, data: bytearray) -> None:
+        """Have the program's stream take this, if there is one. Raises what it ends in, such as a reset."""
+        self._run(f"second is None or second.write(bytearray({bytes(data)!r}))")

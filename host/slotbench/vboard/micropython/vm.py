@@ -33,12 +33,13 @@ from slotbench.vboard.micropython.statements import (
     MOUNT_AGAIN,
     NAMES,
     REACH_FOLDER,
+    SECOND_TERMINAL,
     SHARE_FLASH,
     TERMINAL,
     modules,
 )
 from slotbench.vboard.micropython.tables import Tables
-from slotbench.vboard.micropython.tracebacks import frames_of_the_program
+from slotbench.vboard.micropython.tracebacks import SecondTerminal, frames_of_the_program
 from slotbench.vboard.micropython.wire import REQUEST_BYTES, HostReply, error_of, parse, tell
 from slotbench.vboard.network.base import Network
 from slotbench.vboard.runtime import Runtime
@@ -164,7 +165,10 @@ class MicroPythonVM:
         tables.replace("sys", "stdin", "kept.pop()")
         tables.replace("__import__('micropython')", "kbd_intr", f"Far({far('micropython.kbd_intr')})")
         tables.write()
-        self._inside("__import__('gc').collect()")
+        self._inside(SECOND_TERMINAL)
+        tables.add("__import__('os')", "dupterm", "dupterm")
+        self._inside("del dupterm\n__import__('gc').collect()")
+        self.runtime.second_terminal = SecondTerminal(self._inside)
         self._touches_files = True
         self._process.busy = self._look
 
@@ -210,7 +214,9 @@ class MicroPythonVM:
             self._inside("sys.print_exception(error)")
         finally:
             self._process.console = console
-        console("".join(frames_of_the_program("".join(printed), inside)))
+        text = "".join(frames_of_the_program("".join(printed), inside))
+        console(text)
+        self.runtime.tell_second_terminal(text)
 
     def agent(self) -> tuple[int, int, int] | None:
         """State of the device's agent, blocks in place and blocks of the image; None when there is none."""
