@@ -65,9 +65,6 @@ def _confirm(control):
 
 def _rollback(control):
     """Mark the running release bad and restart into the other slot."""
-    restart = None
-    if twoslot._restart_hook:
-        from twoslot import restart  # while there is room for it: nothing has changed yet
     from twoslot.boot import trial
 
     application_trial, firmware = None, control.running.counter
@@ -80,6 +77,10 @@ def _rollback(control):
         if application_trial:
             application_trial.follow(firmware)
         print("twoslot: back to slot", "BA"[control.slot])
-    if restart:
-        restart.wait_ms()  # its function puts outputs into a safe state, and cannot ask for later
+    if twoslot._restart_hook:
+        # Without restart.py: the heap has no room for it. The function cannot ask for later here.
+        try:
+            twoslot._restart_hook[0]()
+        except Exception as e:
+            print("twoslot: before_restart:", repr(e))
     machine.reset()
