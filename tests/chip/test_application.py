@@ -16,6 +16,7 @@ from slotbench.prove.chip.bed import NOW, PRODUCT, ChipBed, RunningChip
 from slotbench.release.application_patches import with_patches
 from slotbench.release.applications import build_application
 from slotbench.release.publish import publish_offer
+from slotbench.vboard.chip.stack import StackGauge
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import NorFlash
 from support.chip.bench import any_micropython, flash_1m_micropython, need_slirp
@@ -150,6 +151,17 @@ def test_without_a_loader_a_program_travels_too(core: Path, tmp_path: Path) -> N
         bed.put_files(flash, bed.files(nested(FREE_APPLICATION, WATCHED_TICKS)))
         with bed.running(flash) as running:
             running.board.power_on()
+            running.run_until(lambda: "used" in running.console.text, HALF_AN_HOUR_S)
+            gauge, deepest = StackGauge(running.board.machine), 0
+            gauge.start()
+
+            def is_restarted() -> bool:
+                nonlocal deepest
+                if running.board.starts == 1:
+                    deepest = gauge.used_bytes()
+                return running.board.starts > 1
+
+            assert running.run_until(is_restarted, HALF_AN_HOUR_S) and 7000 < deepest <= 8192
             assert running.run_until(confirmed(bed, flash, 2), HALF_AN_HOUR_S), running.console.last_lines(9)
             assert running.console.marks("shade")[-1] == 2
             assert "@log" not in running.console.text

@@ -10,8 +10,8 @@ FREE = 3_300
 """Bytes that an application may use between the top of its main.py and our entry."""
 FREE_LISTENING = 2_800
 """Likewise, with the push port open."""
-FREE_APPLICATION = 2_800
-"""Likewise, where applications are updated: their stages write files."""
+FREE_APPLICATION = 2_000
+"""Likewise, where applications are updated: littlefs below their stages asks nobody how much is left."""
 
 
 WATCHED_TICKS = """\
