@@ -17,7 +17,7 @@ from slotbench.server import BoardAuthenticator, ProvenReport, ReportIntake, cre
 from slotbench.vboard.signals import ChipReset
 from support.device.board import BOARD
 from support.device.site import Site
-from support.device.stock import StockBoard, program
+from support.device.stock import TICKS, StockBoard, program
 
 
 @pytest.fixture
@@ -187,3 +187,22 @@ def test_the_package_has_nothing_of_slots() -> None:
     assert of_slots == {"image/request.py", "patch/stream.py"}, "an application is asked for, and comes as a patch"
     assert "boot/spare.py" not in paths and "boot/control.py" in paths
     assert b"import esp" not in b"".join(source for path, source in paths.items() if path != "hook_line.py")
+
+
+def test_a_program_that_leaves_too_little_stack_for_littlefs_is_not_updated_beside(stock: StockBoard) -> None:
+    """littlefs would write beyond the end of the stack: the update is made before main.py."""
+    stock.files["/app_a/main.py"] = b"import time, twoslot\nprint('program 1')\n" + TICKS.encode()
+    stock.offer(2)
+    vm = stock.start()
+    vm.run_file("/boot.py")
+    vm.runtime.stack_used = 6000
+    vm.interrupt_at(stock.soc.clock.ms + 120_000)
+    with pytest.raises(KeyboardInterrupt):
+        vm.run_file("/app_a/main.py")
+    assert 78 in [entry[1] for entry in vm.eval("__import__('twoslot')._log")]
+    assert stock.record().folders[1].counter == 0 and "/app_b/main.py" not in stock.files
+    vm = stock.start(6)
+    with pytest.raises(ChipReset):  # into its trial
+        vm.run_file("/boot.py")
+    assert "a check before main.py" in "".join(stock.printed)
+    assert (stock.record().active, stock.record().folders[1].counter) == (1, 2)

@@ -1,7 +1,9 @@
 # What the stages of an application leave to one another, in agent.progress: constants.py names the places.
+import micropython
 import os
 
 from hashlib import sha256
+from micropython import const
 
 from twoslot import codes
 from twoslot.constants import (
@@ -10,9 +12,17 @@ from twoslot.constants import (
 )  # fmt: skip
 from twoslot.errors import LinkError
 
+_STACK_MOST = const(5650)  # bytes in use here: 2,600 more are used below, of 8,576
+
 
 def begin(agent):
-    """Return agent.progress; make it when there is none."""
+    """Return agent.progress; make it when there is none.
+
+    RuntimeError where the program left so little of the stack that littlefs, which asks nobody, would write
+    beyond its end (memory.md, stack).
+    """
+    if micropython.stack_use() > _STACK_MOST:
+        raise RuntimeError
     if agent.progress is None:
         agent.progress = [None] * 15
         agent.progress[P_BUFFER] = memoryview(bytearray(PIECE))

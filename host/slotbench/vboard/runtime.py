@@ -74,6 +74,7 @@ class Runtime:
     process of its own. `terminal` is the serial console, `second_terminal` what os.dupterm() was
     given; `folders` are those of the filesystem, empty ones too (absolute paths), and `where` has
     the one that the program is in (os.chdir). `mounts` are what os.mount() was given.
+    `stack_used` is what micropython.stack_use() says: no stack is modelled here.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Runtime:
         self.folders: set[str] = set()
         self.where = ["/"]
         self.mounts = Mounts()
+        self.stack_used = 0
         self.heap_locks = 0
         self.is_heap_locked = False
         self.pins: dict[int, int] = {}

@@ -152,6 +152,7 @@ def _micropython(rt: Runtime) -> Mapping[str, Any]:
         "alloc_emergency_exception_buf": lambda size: None,
         "opt_level": lambda level=None: 0 if level is None else None,
         "mem_info": lambda verbose=None: None,
+        "stack_use": lambda: rt.stack_used,
         "kbd_intr": lambda character: rt.terminal.kbd_intr(character) if rt.terminal is not None else None,
     }
 
