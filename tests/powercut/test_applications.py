@@ -30,6 +30,8 @@ DEFECTS = {
     "what failed is not bad": Mutation("decision", "record[APP_STATE + active] = SLOT_BAD", "pass"),
     "what is there is right": Mutation(
         "unpacking", "same = p[P_DIGEST].digest() == unhexlify(p[P_ENTRY][0])", "same = True"),
+    "a patch goes into the program that runs": Mutation(
+        "patch", 'name = p[P_FOLDER] + "/" + name', 'name = p[P_RUNNING] + "/" + name'),
     "the wrong folder starts": Mutation("trial", "n = decision.unpacked(record)", "n = 0"),
 }
 

@@ -1,6 +1,7 @@
 # Scans the spare slot: the block table, the blocks that are missing, at the end the whole image. It writes
 # nothing but blocks that the running slot has at the same place.
 from hashlib import sha256
+from micropython import const
 
 from twoslot import codes, drop
 from twoslot.flash import Flash
@@ -10,8 +11,9 @@ from twoslot.constants import (
 )  # fmt: skip
 from twoslot.errors import ReleaseError
 
+_READ = const(1024)  # bytes of flash at once: each call costs as much as the digest of 500 of them
 _flash = Flash()
-_piece = memoryview(bytearray(PIECE))
+_piece = memoryview(bytearray(_READ))
 
 
 def start(place, plan):
@@ -66,8 +68,9 @@ def _scan_table(agent, progress):
         return
     # Before this table nobody erased a sector of this slot: what reads blank is no erase that was cut, and
     # need not be erased (power-cuts.md).
-    progress["blank"] = _flash.is_blank(progress["table"], progress["blocks"] * TABLE_ENTRY, _piece) and (
-        _flash.is_blank(progress["image"], BLOCK, _piece))
+    piece = _piece[:PIECE]
+    progress["blank"] = _flash.is_blank(progress["table"], progress["blocks"] * TABLE_ENTRY, piece) and (
+        _flash.is_blank(progress["image"], BLOCK, piece))
     agent.url, agent.span, agent.stage = agent.plan["blocks_url"], (0, 0), STAGE_REQUEST
 
 
@@ -103,10 +106,10 @@ def _copy(place, progress, block):
     at = block * BLOCK
     for image in place[2], progress["image"]:
         if image != place[2]:
-            if not progress["blank"] or not _flash.is_blank(image + at, BLOCK, _piece):
+            if not progress["blank"] or not _flash.is_blank(image + at, BLOCK, _piece[:PIECE]):
                 _flash.erase(image + at)
-            for piece in range(at, at + n, PIECE):
-                view = _piece[: min(PIECE, at + n - piece) + 3 & ~3]
+            for piece in range(at, at + n, _READ):
+                view = _piece[: min(_READ, at + n - piece) + 3 & ~3]
                 _flash.read(place[2] + piece, view)
                 _flash.write(image + piece, view)
         sha = sha256()
@@ -142,7 +145,9 @@ def _verify_block(agent, progress):
 
 def _hash(sha, addr, n):
     # flash_read stores whole words: the tail is read up to the next word.
-    for at in range(0, n, PIECE):
-        m = min(PIECE, n - at)
-        _flash.read(addr + at, _piece[: m + 3 & ~3])
-        sha.update(_piece[:m])
+    for at in range(0, n, _READ):
+        whole = part = _piece  # of which no slices are made: a collection would follow every few of them
+        if n - at < _READ:
+            whole, part = _piece[: n - at + 3 & ~3], _piece[: n - at]
+        _flash.read(addr + at, whole)
+        sha.update(part)

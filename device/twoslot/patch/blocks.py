@@ -72,7 +72,7 @@ def run(agent):
             if copy:
                 n = min(copy, end - at)
                 if missing:
-                    source.copy(piece, at, old, n, first + at - old)
+                    source.copy(piece, at, old, n, first + at - old, copy)
                 at += n
                 old += n
                 copy -= n

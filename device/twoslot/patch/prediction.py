@@ -46,13 +46,12 @@ class OldImage:
             if key >= _KEYS_END or not -_KEYS_END < shift < _KEYS_END:
                 raise LinkError(codes.PATCH_UNUSABLE, 0)
             self.keys[i], self.values[i] = key, shift
-        # So many entries lie before each 64 KB of keys: get() need not search them all.
+        # So many entries lie before each 4 KB of the keys of flash: few are left to search.
         n = 0
-        for i in range(256):
-            while n < len(self.keys) and self.keys[n] < i << 16:
+        for i in range(257):
+            while n < len(self.keys) and self.keys[n] < _FLASH_KEY + (i << 12):
                 n += 1
             self.index[i] = n
-        self.index[256] = len(self.keys)
         for _ in stream.fill(agent):
             yield
         n = stream.read()
@@ -70,16 +69,24 @@ class OldImage:
             if self.flags[i] > 3:
                 raise LinkError(codes.PATCH_UNUSABLE, 0)
 
-    def copy(self, piece, at, old, n, delta):
-        """Put n bytes from offset old into piece[at:], delta bytes further on in the new image."""
+    def copy(self, piece, at, old, n, delta, left):
+        """Put n bytes from offset old into piece[at:], delta bytes further on in the new image.
+
+        They are the next ones of `left` that are copied to there.
+        """
+        left += old
         while n:
             base = old & ~(_CHUNK - 1)
+            first, end, last = old - base, min(_CHUNK, left - base), self.last
             flags = self.flags[base >> 10] if base >> 10 < len(self.flags) else 0
-            if not self.last or base != self.last[0] or flags & 2 and delta != self.last[1]:
+            if not last or base != last[0] or flags & 2 and delta != last[1] or (
+                    first < last[2] or end > last[3]):
                 self.flash.read(self.place + base, self.buffer)
                 if flags:
-                    self.update(base, delta, flags)
-                self.last = base, delta
+                    self.update(base, delta, flags, first, end)
+                else:
+                    first, end = 0, _CHUNK
+                self.last = base, delta, first, end
             first = old - base
             m = min(n, _CHUNK - first)
             piece[at : at + m] = self.buffer[first : first + m]
@@ -93,14 +100,17 @@ class OldImage:
         self.last = None
         for at in range(block * BLOCK, min((block + 1) * BLOCK, progress["length"]), _CHUNK):
             self.flash.read(progress["image"] + at, chunk)
-            sha.update(chunk[: min(_CHUNK, progress["length"] - at)])
+            sha.update(chunk if progress["length"] - at >= _CHUNK else chunk[: progress["length"] - at])
         self.flash.read(progress["table"] + block * TABLE_ENTRY, chunk[:TABLE_ENTRY])
         return sha.digest()[:TABLE_ENTRY] == chunk[:TABLE_ENTRY]
 
     def get(self, key):
         """Return by how much the thing at this key moved: the entry before the first one that is above it."""
         keys = self.keys
-        low, high = self.index[key >> 16], self.index[(key >> 16) + 1]
+        low, high = 0, len(keys)
+        i = (key - _FLASH_KEY) >> 12
+        if 0 <= i < 256:
+            low, high = self.index[i], self.index[i + 1]
         while low < high:
             middle = (low + high) >> 1
             if keys[middle] <= key:
@@ -109,13 +119,14 @@ class OldImage:
                 high = middle
         return self.values[low - 1] if low else 0
 
-    def update(self, base, delta, flags):
-        """Make the chunk what it may be in the new image."""
+    def update(self, base, delta, flags, first, last):
+        """Make raw[first:last] of the chunk what it may be in the new image."""
         raw, get, length = self.piece, self.get, self.length
         end = min(_CHUNK, length - base)
+        # What lies before that decides where calls begin; pointers lie on words.
         for top, lowest in ((b"\x40", 0), (b"\x3f", _RAM_KEY)) if flags & 1 else ():
-            at = raw.find(top, 3, end)
-            while at >= 0:
+            at = raw.find(top, 3 if flags & 2 else first | 3, end)
+            while 0 <= at < last + 3:
                 if at & 3 == 3:
                     key = raw[at - 3] | raw[at - 2] << 8 | raw[at - 1] << 16
                     if key >= lowest:
@@ -126,8 +137,10 @@ class OldImage:
         # Each of its four first bytes is found from the last one on: far faster than a look at each byte.
         if not flags & 2 or end < 3:
             return
-        at, end, find = 0, end - 2, raw.find
+        at, end, find = 0, min(end - 2, last), raw.find
+        keys, values, index = self.keys, self.values, self.index
         a = b = c = d = -1
+        first -= 3
         while True:
             # One that is not there is at 1023.
             if a < at:
@@ -147,7 +160,19 @@ class OldImage:
             if not 0 <= target < length:
                 at += 1
                 continue
-            words = target + get(target + _FLASH_KEY) - (place + delta & ~3) - 4 >> 2
-            raw[at] = raw[at] & 63 | (words & 3) << 6
-            raw[at + 1], raw[at + 2] = words >> 2 & 255, words >> 10 & 255
+            if at > first:
+                # As get() does, without a call.
+                low, high = index[target >> 12], index[(target >> 12) + 1]
+                key = target + _FLASH_KEY
+                while low < high:
+                    middle = (low + high) >> 1
+                    if keys[middle] <= key:
+                        low = middle + 1
+                    else:
+                        high = middle
+                key = values[low - 1] if low else 0
+                if key != delta or key & 3:
+                    words = target + key - (place + delta & ~3) - 4 >> 2
+                    raw[at] = raw[at] & 63 | (words & 3) << 6
+                    raw[at + 1], raw[at + 2] = words >> 2 & 255, words >> 10 & 255
             at += 3

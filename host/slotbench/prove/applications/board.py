@@ -21,6 +21,7 @@ from slotbench.formats.file_list import FileEntry, pack_list
 from slotbench.formats.rtc import ResetReason, Tail
 from slotbench.mpy import sources
 from slotbench.mpy.pack import RECORD, packed_files
+from slotbench.patch.application import make_application_patch
 from slotbench.prove.applications.classes import TouchedBlocks
 from slotbench.prove.applications.little_files import LittleFiles
 from slotbench.prove.updaters.recording import ReplayableFlash
@@ -196,20 +197,24 @@ class ApplicationBoard:
         return self._soc.read_word(rtc.ADDRESS + at) & 0xFFFFFFFF
 
 
-def update(vm: CPythonVM) -> None:
-    """Bring application 2: the stages from the list to the activation, as the agent runs them."""
+def update(vm: CPythonVM, *, patched: bool = False) -> None:
+    """Bring application 2: the stages from the list to the activation, as the agent runs them. `patched`:
+    from a patch, where the spare folder is begun anew.
+    """
     listed = _list_of(NEW)
     site = {
         f"lists/{hashlib.sha256(listed).hexdigest()}.list": listed,
         **{f"files/{hashlib.sha256(data).hexdigest()}.file": data for data in NEW.values()},
     }
     size = sum(map(len, NEW.values()))
+    patch = _patch() if patched else None
     agent = SimpleNamespace(
         plan={
             "counter": 2, "floor": 1, "files": len(NEW), "size": size, "length": size, "version": "2.0",
             "list_length": len(listed), "list": hashlib.sha256(listed).digest(), "firmware_low": 0,
             "firmware_high": 0, "mpy_abi": 0, "data": 0, "folder": "/app_b", "running": "/app_a",
-            "pack": False},
+            "pack": False, "ways": patch},
+        pushed=None, request=None,
         progress=None, response=None, views=None, url=None, span=(0, 0), waiting=False, written=0, tries=0,
         attempts=3, head={"next": None}, state=10, stage=_STATES[10], blocks_in_place=(0, 0), phase=0)
 
@@ -224,8 +229,18 @@ def update(vm: CPythonVM) -> None:
             agent.response, agent.url = _WholeBody(site[agent.url]), None
             agent.stage = _STATES[agent.state]
             continue
-        vm.import_(agent.stage).step(agent)
+        stage = vm.import_(agent.stage)
+        if agent.stage.endswith("application.patch") and agent.request is None:
+            agent.response = _WholeBody(patch or b"")
+            agent.progress[vm.import_("twoslot.constants").P_PHASE] = 1  # it was asked for
+            agent.request = stage.run(agent, agent.progress)
+        stage.step(agent)
     raise BenchViolation(f"the update did not end: {agent.stage}")
+
+
+@functools.cache
+def _patch() -> bytes:
+    return make_application_patch(OLD, NEW)
 
 
 class _WholeBody:

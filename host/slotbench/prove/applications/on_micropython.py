@@ -31,14 +31,16 @@ def sweep_on_micropython(
 ) -> list[ApplicationPart]:
     """Cut every operation before it, and inside of it in two ways, and bring the boards to rest.
 
-    An ending by a traceback is left out. `sampled`: one of 20 cuts, drawn. `folder` is for the product.
-    Raises BenchError without a MicroPython VM.
+    An ending by a traceback is left out, and so are patches. `sampled`: one of 20 cuts, drawn. `folder` is
+    for the product. Raises BenchError without a MicroPython VM.
     """
     global _bench
     parts = []
     for ending in endings:
         if ending is Ending.TRACEBACK:
             continue  # the unix port has no os.dupterm()
+        if ending is Ending.PATCH:
+            continue  # its programs are too small for one
         _bench = ApplicationBench(folder / ending.value)
         recording, _ = _bench.record_update(crashes=ending is Ending.FALLBACK)
         points = list(recording.cuts())

@@ -36,12 +36,16 @@ _PRINTED: Final = 'Traceback (most recent call last):\n  File "main.py", line 1,
 
 class Ending(enum.Enum):
     """How a trial ends: application 2 proves itself, or it crashes in each of its attempts, or a traceback
-    ends each, which the board writes down.
+    ends each, which the board writes down. One that came as a patch proves itself.
     """
 
     CONFIRM = "application-confirm"
+    PATCH = "application-patch"
     FALLBACK = "application-fallback"
     TRACEBACK = "application-traceback"
+
+
+_PROVEN: Final = (Ending.CONFIRM, Ending.PATCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +170,12 @@ def _whole_way(board: ApplicationBoard, ending: Ending) -> None:
     """Update, trial, then confirmed or crashed three times; nothing is looked at."""
     vm, _ = board.start()
     run_hook(vm)
-    update(vm)
+    update(vm, patched=ending is Ending.PATCH)
     reason = ResetReason.RESTART
     for _ in range(4):
         vm, _ = board.start(reason)
         run_hook(vm)
-        if ending is Ending.CONFIRM:
+        if ending in _PROVEN:
             vm.import_("twoslot.application.trial").confirm()
             return
         reason = _fail(vm, ending)
@@ -195,12 +199,12 @@ def _settle(board: ApplicationBoard, ending: Ending) -> None:
     board.running(vm, files)
     second = board.record(files).folders[1]
     if second.state is FolderState.EMPTY or second.state is not FolderState.READY and second.counter != 2:
-        update(vm)
+        update(vm, patched=ending is Ending.PATCH)
         vm, files = board.start(ResetReason.RESTART)
         run_hook(vm)
         require(board.running(vm, files) == 2, "application 2 is not on trial")
     while board.record(files).folders[1].state is FolderState.READY:
-        if ending is Ending.CONFIRM:
+        if ending in _PROVEN:
             vm.import_("twoslot.application.trial").confirm()
         else:
             vm, files = board.start(_fail(vm, ending))
@@ -211,5 +215,5 @@ def _settle(board: ApplicationBoard, ending: Ending) -> None:
     run_hook(vm)
     record = board.record(files)
     found = board.running(vm, files), record.folders[1].state, record.report
-    wanted = (2, FolderState.CONFIRMED, 1) if ending is Ending.CONFIRM else (1, FolderState.BAD, 2)
+    wanted = (2, FolderState.CONFIRMED, 1) if ending in _PROVEN else (1, FolderState.BAD, 2)
     require(found == wanted, f"{found} is where it ends, not {wanted}")
