@@ -106,6 +106,7 @@ def test_one_changed_line_is_one_new_file_and_a_new_counter(
 
 def test_a_program_beside_the_firmware_of_the_channel(ship: Ship, project: Path) -> None:
     assert ship("a.bin").code == 0
+    assert "the application needs a firmware from counter 9, and that of the channel" in ship("--app", "app", "--needs", "9").err
     ran = ship("--app", "app")
     assert ran.code == 0 and counters() == (2, 2)
     assert "left out: a bench image, which no chip runs" in ran.out

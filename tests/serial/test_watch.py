@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -110,7 +111,10 @@ def record_of(bench: SerialBench) -> ApplicationRecord:
 
 
 def test_each_save_is_started_and_seen(bench: SerialBench, program: Path) -> None:
+    """A program of 20 files; how long a save takes is printed (-s)."""
     before = dict(bench.board.files)
+    for number in range(17):
+        (program / f"part_{number:02d}.py").write_text(f"VALUE = {number}\n")
     with Watching(program, "--port", bench.port) as watching:
         watching.wait_for("lamp is red")
         assert {"/app_a/main.py", "/app_a/lamp.mpy", "/app_a/data/names.txt"} <= set(bench.board.files)
@@ -122,11 +126,16 @@ def test_each_save_is_started_and_seen(bench: SerialBench, program: Path) -> Non
         said = watching.wait_for("lamp is green")
         assert ", 1 deleted: started" in said and "/app_a/data" not in str(bench.board.files)
         assert "/app_a/shade.mpy" in bench.board.files
+        begun = time.monotonic()
+        (program / "lamp.py").write_text("PIN = 4\nprint('saved')\n")
+        watching.wait_for("saved")
+        print(f"from a save of one file to the first line that it prints: {time.monotonic() - begun:.2f} s")
+        said = watching.wait_for("started after", 3)
         (program / "main.py").write_text(MAIN % "blue" + "if\n")
         watching.wait_for("main.py:5")
         assert watching.said.count("started after") == said.count("started after"), "it is not sent"
         (program / "main.py").write_text(MAIN % "blue")
-        watching.wait_for("lamp is blue 5\n")
+        watching.wait_for("lamp is blue 4\n")
         assert watching.interrupt() == 0
     assert bench.board.files["/app_a/twoslot.version"] == b"development", "status() says so"
     assert "end; the program goes on" in watching.said and bench.said("lamp is blue") == 1

@@ -19,7 +19,12 @@ from slotbench.formats.keys import Keys
 from slotbench.formats.release import Preflight, Release
 from slotbench.release import documents, store
 from slotbench.release.application_patches import with_patches
-from slotbench.release.applications import APPLICATION_SUFFIX, build_application, trusted_applications
+from slotbench.release.applications import (
+    APPLICATION_SUFFIX,
+    NOT_NAMED,
+    build_application,
+    trusted_applications,
+)
 from slotbench.release.epochs import gather_epochs
 from slotbench.release.files import write_atomic
 from slotbench.release.heads import Rollout, last_head
@@ -94,7 +99,7 @@ def plan_application(
     channels = (channel,) if channel == "stable" else (channel, "stable")
     offered = _offered_release(paths.site, keys, last)
     wanted = build_application(
-        bundle, product=product, boards=boards, version=version or "-", created=now, channels=channels,
+        bundle, product=product, boards=boards, version=version or NOT_NAMED, created=now, channels=channels,
         counter=max(counter or 0, FIRST_COUNTER), firmware=firmware or offered, notes=notes, floor=floor,
         firmware_low=needs if needs is not None else firmware.counter if firmware is not None else 0,
         data=data)

@@ -28,12 +28,14 @@ from slotbench.release.files import read_bytes, write_atomic
 from slotbench.release.store import Store
 
 __all__ = [
-    "APPLICATION_SUFFIX", "application_contents", "build_application", "check_fit", "files_folder",
-    "missing_files", "read_written_bundle", "require_room", "trusted_applications",
+    "APPLICATION_SUFFIX", "NOT_NAMED", "application_contents", "build_application", "check_fit",
+    "files_folder", "missing_files", "read_written_bundle", "require_room", "trusted_applications",
     "write_bundle",
 ]
 
 APPLICATION_SUFFIX = ".application"
+NOT_NAMED = "-"
+"""The version of an application that is planned, before it has its counter."""
 _TWOSLOT_FILES = 10
 """Blocks of the boot hook, boot.py, settings, keys and records beside the package."""
 
@@ -106,7 +108,9 @@ def check_fit(application: ApplicationDocument, firmware: Release) -> None:
             f"the firmware {firmware.version} (counter {firmware.counter}) has a frozen main.py, which runs "
             "instead of that of an application", cure="build the firmware without main.py in its manifest")
     cure = "build the application for this firmware, and publish both together"
-    named = f"the application {application.version} (counter {application.counter})"
+    named = "the application"
+    if application.version != NOT_NAMED:
+        named += f" {application.version} (counter {application.counter})"
     if not replace(application, mpy_abi=0).fits(firmware.counter):
         high = f" to {application.firmware_high}" if application.firmware_high else ""
         raise BenchError(
