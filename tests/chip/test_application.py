@@ -11,6 +11,7 @@ from slotbench import boards
 from slotbench.application.bundle import Bundle, build_bundle
 from slotbench.formats.application_record import FILES, FOLDERS, WHY, ApplicationRecord, Folder, FolderState, newest_record
 from slotbench.mpy import inlined, sources
+from slotbench.mpy.pack import PACK, SECOND_PACK, packed_files
 from slotbench.prove.chip.bed import NOW, PRODUCT, ChipBed, RunningChip
 from slotbench.release.application_patches import with_patches
 from slotbench.release.applications import build_application
@@ -19,6 +20,7 @@ from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import NorFlash
 from support.chip.bench import any_micropython, flash_1m_micropython, need_slirp
 from support.chip.stack import FREE_APPLICATION, WATCHED_TICKS, nested
+from support.device.stock import pack_with
 
 MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(500)\n"
 PROGRAM = "import lamp\nprint('@slotbench shade', lamp.SHADE)\n" + MAIN
@@ -39,6 +41,7 @@ def offer(bed: ChipBed, folder: Path, counter: int) -> Bundle:
     publisher, bundle = bed.publisher, program(folder, counter)
     made = build_application(
         bundle, product=PRODUCT, boards=[bed.profile], version=f"app-{counter}", counter=counter, created=NOW)
+    made = with_patches(made, bundle, 3, (publisher.site, publisher.keys))
     path = folder / f"app-{counter}.application"
     path.write_bytes(publisher.offline.sign(made.to_payload()).pack())
     publish_offer(
@@ -92,6 +95,7 @@ def test_a_program_travels_to_a_chip_and_then_one_file_of_it(core: Path, tmp_pat
             running.board.power_on()
             assert running.run_until(confirmed(bed, flash, 2), HALF_AN_HOUR_S), running.console.last_lines(5)
             received = running.wire.received
+            assert received < len(PAGE), "the page came deflated, in the patch from nothing"
             second = offer(bed, tmp_path, 3)
             check_at_once(running)
             assert running.run_until(confirmed(bed, flash, 3), HALF_AN_HOUR_S), running.console.last_lines(5)
@@ -241,3 +245,42 @@ def test_a_frozen_module_is_found_and_not_run(core: Path, tmp_path: Path) -> Non
             assert running.run_until(lambda: bool(running.console.marks("shadow")), 30), running.console.last_lines(9)
             found = [running.console.marks(name) for name in ("frozen", "loaded", "shadow")]
     assert found == [[0b00011], [0], [1]]
+
+
+def offer_twoslot(bed: ChipBed, folder: Path, counter: int, pack: bytes) -> None:
+    publisher = bed.publisher
+    bundle = Bundle({"main.py": PROGRAM.encode(), "lamp.py": f"SHADE = {counter}\n".encode(), PACK: pack}, 6)
+    made = build_application(
+        bundle, product=PRODUCT, boards=[bed.profile], version=f"app-{counter}", counter=counter, created=NOW)
+    path = folder / f"app-{counter}.application"
+    path.write_bytes(publisher.offline.sign(made.to_payload()).pack())
+    publish_offer(
+        publisher.site, publisher.keys_path, publisher.online, NOW + 10 * counter, application=(path, bundle))
+
+
+def test_a_new_twoslot_on_a_board_of_1_mb(core: Path, tmp_path: Path) -> None:
+    """It proves itself. The next one cannot be imported: the one before runs again, and takes the one after that."""
+    image = flash_1m_micropython()
+    need_slirp()
+    with ChipBed(tmp_path, boards.load("esp01s_1m"), image, seed=3) as bed:
+        new = packed_files()[PACK] + b"newer"
+        offer_twoslot(bed, tmp_path, 2, new)
+        flash = bed.flash()
+        bed.put_files(flash, bed.files(MAIN))
+        with bed.running(flash) as running:
+            running.board.power_on()
+            assert running.run_until(confirmed(bed, flash, 2), HALF_AN_HOUR_S), running.console.last_lines(12)
+            assert files_of(bed, flash)[f"/{SECOND_PACK}"] == new
+            offer_twoslot(bed, tmp_path, 3, pack_with("__init__.py", "raise ValueError\n"))
+            check_at_once(running)
+            gone = running.console.text.count("shade 2")
+            assert running.run_until(lambda: running.console.text.count("shade 2") > gone + 1, HALF_AN_HOUR_S), \
+                running.console.last_lines(12)
+            found = newest_record(files_of(bed, flash)[f"/{name}"] for name in FILES)
+            assert found is not None and found.folders[1 - found.active].state is FolderState.BAD
+            assert (found.twoslot_pack, found.twoslot_starts, found.report, found.report_counter) == (1, 0, 3, 3)
+            offer_twoslot(bed, tmp_path, 4, packed_files()[PACK] + b"newest")
+            check_at_once(running)
+            assert running.run_until(confirmed(bed, flash, 4), HALF_AN_HOUR_S), running.console.last_lines(12)
+        found = newest_record(files_of(bed, flash)[f"/{name}"] for name in FILES)
+        assert found is not None and (found.twoslot_pack, found.twoslot_starts) == (0, 0)

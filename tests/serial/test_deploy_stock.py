@@ -53,14 +53,17 @@ def test_deploy_brings_twoslot_and_the_program_and_nothing_else(bench: SerialBen
     assert (told["slot"], told["app_counter"], told["app_confirmed"]) == (None, 1, True)
     words = slotbench("status", "--port", bench.port)
     assert "stock: no loader, no slots" in words and "deployed, counter 1, folder A, confirmed" in words
-    (app / "lamp.py").write_text("SHADE = 8\n")
+    (app / "lamp.py").write_text("SHADE = 8\nopen('/twoslot.pack2', 'w').close()\n")  # as of an update
     assert "started after" in slotbench("watch", app, "--port", bench.port, "--for", "1")
     bench.wait_for("shade 8")
     before = bench.said("shade 7")
     assert "the bundle was taken away" in slotbench("watch", app, "--port", bench.port, "--end")
     bench.wait_for("shade 7", before + 1)
     again = slotbench("deploy", "--port", bench.port, "--app", app)
-    assert "has applications already, which stay" in again and "already up to date; nothing was written" in again
+    assert "has applications already, which stay" in again
+    assert "/twoslot.pack2" not in bench.board.files, "what was deployed runs"
+    bench.wait_for("shade 7", before + 2)
+    assert "already up to date; nothing was written" in slotbench("deploy", "--port", bench.port, "--app", app)
     slotbench("deploy", "--port", bench.port, "--undo")
     bench.wait_for("mine", 2)
     assert not any(path.startswith("/twoslot") for path in bench.board.files)
