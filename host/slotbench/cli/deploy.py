@@ -158,9 +158,8 @@ def deploy(
             return
         _require_ready(found, product if keys is None else None, access, profile)
         package = _package(found, as_files)
-        files = package | _application(found, bundle)
+        files = package | _application(found, bundle) | _pinned(found, keys)
         files |= _files(found, given, development_path, profile, access.name)
-        files |= _pinned(found, keys)
         if identities_path is not None:
             files["twoslot.secret"] = _identity(found, identities_path, new_identity, dry_run)
         if networks:
