@@ -118,10 +118,10 @@ def tick(wdt=None):
                     state = None if _agent.unproven else _agent.state
                 unload()
         # From this frame: the application may have left little of the stack (memory.md).
-        from twoslot import retained, failures, backoff, outcome
+        from twoslot import retained, failures, outcome
 
         if outcome.conclude(schedule, error, state):
-            drop("backoff", "failures", "outcome", "retained")
+            drop("failures", "outcome", "retained")
         else:
             unload()
     except Exception as e:
@@ -205,7 +205,7 @@ def get_schedule(in_steps=False):
     if _schedule is None:
         in_steps = in_steps and "twoslot.startup" not in sys.modules
         # What stays first: it comes to lie where the heap begins.
-        from twoslot import schedule, backoff, errors, settings, startup
+        from twoslot import schedule, errors, settings, startup
 
         if in_steps:
             return None
@@ -214,7 +214,6 @@ def get_schedule(in_steps=False):
         finally:
             unload()
         _schedule = made and schedule.Schedule(*made)
-        drop("backoff")
     return _schedule
 
 

@@ -61,11 +61,11 @@ def _update(agent, force):
 
             failures.refuse(e, agent.running)
             more = outcome.break_off(agent, e)
+            outcome.failed(schedule, agent.retry_after)
             failures = outcome = None
             twoslot.drop("failures", "outcome", "retained")
             if not more:
                 return False
-            schedule.failed(agent.retry_after)
             while not schedule.due():
                 time.sleep_ms(500)
             continue

@@ -9,11 +9,18 @@ from micropython import const
 from twoslot import codes, retained
 from twoslot.constants import CHECK_FIRST_BIT, RETAINED_TURNS, STAGE_RESUME, STATE_IDLE, STATE_TABLE
 from twoslot.errors import LinkError, ReleaseError, TwoslotError
+from twoslot.schedule import random_below
 
 _SHORTEST_S = const(60)  # interval that a head may ask for
 _LONGEST_S = const(604800)
 _NETWORK = const(5)  # failures in a row, a minute: then another network is tried, if one is known
 _TRIES = const(8)  # lost connections in a row, without a block gained, before this attempt ends
+_RETRY_MS = const(2000)
+_NEAR = const(48)  # failures in a row, and again: the longest wait grows after so many
+_NEAR_MS = const(128000)
+_MIDDLE_MS = const(300000)  # the longest wait while a signed head comes now and then
+_FAR_MS = const(1800000)  # the longest wait after a failure
+_TRIAL_MS = const(30000)  # in a trial the deadline is near: the longest wait between two attempts
 
 
 def conclude(schedule, error, state):
@@ -39,7 +46,7 @@ def conclude(schedule, error, state):
         twoslot.restart_starved(None)
     elif isinstance(error, MemoryError):
         if schedule:
-            schedule.failed()
+            failed(schedule)
         if state is None:
             # Not for a stranger, unless nothing else came for a day.
             from twoslot.recovery import unattended
@@ -62,11 +69,10 @@ def conclude(schedule, error, state):
         # There is memory beside main.py (recovery/update_first.py).
         retained.put(retained.MEMORY_RESTARTS, 0)
         retained.put(retained.STARVED, 0)
-        schedule.etag = agent.etag
-        schedule.succeeded()
+        succeeded(schedule)
         return False
     if isinstance(error, LinkError) and agent:
-        schedule.failed(agent.retry_after, agent.accepted)
+        failed(schedule, agent.retry_after, agent.accepted)
     else:
         more = False
         if isinstance(error, ReleaseError):
@@ -76,10 +82,10 @@ def conclude(schedule, error, state):
             if agent.accepted and code > codes.UNKNOWN_FORMAT and code != codes.HEAD_MISMATCH:
                 # "Unproven" fades: the same head is to be read again.
                 schedule.etag = None if code == codes.UNPROVEN else agent.etag
-                schedule.succeeded()
+                succeeded(schedule)
                 return False
-            schedule.etag = None
-        schedule.failed()
+            schedule.etag = True
+        failed(schedule)
     if agent and not agent.accepted and not schedule.failures % _NETWORK:
         try:
             from twoslot import wifi
@@ -104,3 +110,28 @@ def break_off(agent, error):
         agent.source.close(agent)
     agent.stage, agent.state = None, STATE_IDLE
     return False
+
+
+def succeeded(schedule):
+    """Nothing more to do: wait the interval, give or take a tenth."""
+    schedule.failures = 0
+    schedule.started = False
+    tenth = schedule.interval_ms // 10
+    schedule.wait(schedule.interval_ms - tenth + 2 * tenth * random_below(1000) // 1000)
+
+
+def failed(schedule, retry_after=0, reached=False):
+    """Wait 2 s, then twice as long each time, up to minutes; or retry_after seconds.
+
+    reached: a signed head came before this attempt failed.
+    """
+    if reached:
+        schedule.failures = min(schedule.failures, _NEAR)
+    n = schedule.failures
+    longest = _NEAR_MS if n < _NEAR else _MIDDLE_MS if n < 2 * _NEAR else _FAR_MS
+    longest = _TRIAL_MS if schedule.trial else min(longest, schedule.interval_ms)
+    wait = min(_RETRY_MS << min(n, 10), longest)
+    schedule.failures += 1
+    schedule.started = False
+    wait = wait // 2 + wait * random_below(1000) // 1000
+    schedule.wait(max(wait, min(retry_after * 1000, longest if schedule.trial else 86400000)))

@@ -5,6 +5,8 @@ import time
 
 from micropython import const
 
+from twoslot.constants import RTC_TAIL
+
 # A field: its lowest bit * 16 + its bits. Bits 0-31 are the word at 0x600013FC, bits 32-63 the word at
 # 0x600013D8.
 WAKES = const(0x008)  # wakes from deep sleep since the last check of sleep.deep()
@@ -61,6 +63,13 @@ def restart_clock():
 def seconds_without_turn():
     """Return how long ago the updater had its turn, when that was counted last; 655350 at most."""
     return (machine.mem32[TIME] & 0xFFFF) * 10
+
+
+def is_first_start():
+    """Return whether the power came back, and this is the first start since."""
+    # The reset reason stays what it was over a soft reset.
+    first = not machine.mem32[RTC_TAIL + 12] & 0xFF and not machine.mem32[TIME]
+    return first and get(STARTS) < 2
 
 
 def get_note():

@@ -3,31 +3,24 @@
 import os
 import time
 
-from micropython import const
-
 from twoslot import drop
-from twoslot.constants import SPREAD_MS
-
-_FIRST_MS = const(10000)  # after a boot the network needs a moment; a whole street may boot at once
-_FIRST_TRIAL_MS = const(2000)
 
 
 class Schedule:
     """One countdown: due() is called often, the others set it."""
 
-    def __init__(self, interval_s, trial, fell_back, quiet=None):
+    # What is known of the head that was decided about last: a tuple (http/known_head.py), True: it is in a
+    # file, None: it is to be sent again.
+    etag = True
+
+    def __init__(self, interval_s, trial, quiet, first_ms):
         self.own_s = interval_s  # interval_ms may be what the signed head says (outcome.py)
         self.interval_ms = interval_s * 1000
         self.trial = trial
         self.quiet = quiet
-        self.etag = None  # and expiry of the head that was accepted last: it need not be sent again
         self.failures = 0
         self.started = False  # an attempt is under way, or a person asked: quiet hours do not hold it up
-        self.wait(_FIRST_TRIAL_MS if trial else _FIRST_MS + random_below(SPREAD_MS))
-        if fell_back:
-            # The release that just failed may be offered again at once: its owner needs the board
-            # meanwhile.
-            self.succeeded()
+        self.wait(first_ms)
 
     def due(self):
         """True when it is time. Call it at least once in six days."""
@@ -61,21 +54,6 @@ class Schedule:
             self.wait(ms)
         if not ms:
             self.started = True
-
-    def succeeded(self):
-        """Nothing more to do: wait the interval, give or take a tenth."""
-        from twoslot import backoff
-
-        backoff.succeeded(self)
-
-    def failed(self, retry_after=0, reached=False):
-        """Wait 2 s, then twice as long each time, up to minutes; or retry_after seconds.
-
-        reached: a signed head came before this attempt failed.
-        """
-        from twoslot import backoff
-
-        backoff.failed(self, retry_after, reached)
 
     def wait(self, ms):
         """Be due in ms."""

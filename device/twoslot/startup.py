@@ -3,9 +3,19 @@
 import gc
 import os
 
+from micropython import const
+
 import twoslot
 
-from twoslot.constants import APP_REPORT, BOOT_FALLBACK, BOOT_TRIAL, REPORT_BAD, REPORT_UNPROVEN, TELEMETRY
+from twoslot.constants import (
+    APP_REPORT, BOOT_FALLBACK, BOOT_TRIAL, REPORT_BAD, REPORT_UNPROVEN, SPREAD_MS, TELEMETRY,
+)  # fmt: skip
+from twoslot.schedule import random_below
+
+_FIRST_MS = const(10000)  # after a boot the network needs a moment; a whole street may boot at once
+_FIRST_TRIAL_MS = const(2000)
+_SHARE = const(72)  # of the interval, over which a fleet spreads when its power is back: 5 min for 6 hours
+_FLEET_MS = const(600000)  # and no longer than that
 
 
 def make_schedule():
@@ -28,7 +38,8 @@ def make_schedule():
         reason, minutes, seq = state.reason, state.listen_minutes, state.cell.head_seq
         floor = state.cell.head_time
         trial = not state.confirmed or bool(twoslot.deadline)  # of the firmware, or of an application
-        made = s["interval_s"], trial, reason == BOOT_FALLBACK, s.get("quiet")
+        fleet = seq and retained.is_first_start()
+        made = s["interval_s"], trial, s.get("quiet"), _first_ms(s["interval_s"], trial, reason, fleet)
         if reason == BOOT_TRIAL and not state.confirmed and twoslot.deadline is None:
             # boot.py did not run the boot hook in this start. The trial must not last for ever.
             try:
@@ -66,6 +77,17 @@ def make_schedule():
         return False
     finally:
         retained.put(retained.TICKED, 1)
+
+
+def _first_ms(interval_s, trial, reason, fleet):
+    # Until the first check after this start. fleet: true if the power came back, and a head was seen before.
+    if reason == BOOT_FALLBACK:
+        # The release that just failed may be offered again at once: its owner needs the board meanwhile.
+        return interval_s * (900 + random_below(200))
+    if trial:
+        return _FIRST_TRIAL_MS
+    spread_ms = min(interval_s * 1000 // _SHARE, _FLEET_MS) if fleet else 0
+    return _FIRST_MS + random_below(max(spread_ms, SPREAD_MS) >> 4) * 16
 
 
 def _fell_back():

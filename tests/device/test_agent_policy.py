@@ -139,16 +139,16 @@ def test_a_known_head_is_not_sent_again(updater: Updater) -> None:
 def test_a_head_that_has_expired_is_to_be_shown(updater: Updater, later: int, asked: bool) -> None:
     """A 304 has no date. Without a clock, the newest date that was signed counts: a head of another channel had it."""
     updater.run(download=False)
-    etag, expires = updater.agent.etag
+    etag, expires, interval_s = updater.agent.etag
     newest = updater.board.newest()
     updater.board.put_cell(9, replace(newest, sequence=newest.sequence + 9, head_time=expires + later))
     seen = asked_etag(updater)
 
     if asked:
-        assert updater.run(etag=(etag, expires)) == IDLE
+        assert updater.run(etag=(etag, expires, interval_s)) == IDLE
     else:
         with refusal(updater.vm, "ReleaseError", 34, expires):
-            updater.run(etag=(etag, expires))
+            updater.run(etag=(etag, expires, interval_s))
     assert seen == [etag if asked else None]
 
 
@@ -168,7 +168,7 @@ def test_an_unsigned_head_leaves_no_trace(updater: Updater, key: str) -> None:
     updater.network.inner.app = files_app({HEAD_PATH: forged})  # type: ignore[attr-defined]
 
     with refusal(updater.vm, "ReleaseError", 21, 0):
-        updater.run(etag=('"old"', NOW + 86400))
+        updater.run(etag=('"old"', NOW + 86400, 0))
     assert not updater.agent.accepted and updater.agent.etag is None
     assert updater.board.operations() == [], "an unsigned head was recorded"
 

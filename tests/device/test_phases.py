@@ -174,7 +174,7 @@ def test_the_first_thing_after_a_boot_leaves_only_the_schedule(board: DeviceBoar
     vm, files = watch(board, 0, BootReason.FALLBACK)
     run(vm, TWO_TICKS)
 
-    begin = BOOT - {"agent"} | {"startup", "settings", "schedule", "backoff", "retained"}
+    begin = BOOT - {"agent"} | {"startup", "settings", "schedule", "retained"}
     assert most(files.together) == [begin | {"boot.decision"}]
     assert loaded(vm) == RESIDENT and alive(vm) <= RESIDENT and not folders(vm)
     assert not any(files.held)

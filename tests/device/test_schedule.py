@@ -6,12 +6,15 @@ import heapq
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from slotbench.formats.rtc import BootReason, ResetReason
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import DeviceBoard
 from support.sampling import Sampler
@@ -26,13 +29,17 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def make(board: DeviceBoard, vm: CPythonVM) -> Make:
-    kind = vm.import_("twoslot.schedule").Schedule
+    kind, startup = vm.import_("twoslot.schedule").Schedule, vm.import_("twoslot.startup")
+    outcome = vm.import_("twoslot.outcome")
 
     def made(
         interval_s: int = 21600, trial: bool = False, fell_back: bool = False,
         quiet: list[int] | None = None,
     ) -> Any:
-        return kind(interval_s, trial, fell_back, quiet)
+        why = BootReason.FALLBACK if fell_back else BootReason.ORDINARY
+        schedule = kind(interval_s, trial, quiet, startup._first_ms(interval_s, trial, why, 0))
+        schedule.succeeded, schedule.failed = partial(outcome.succeeded, schedule), partial(outcome.failed, schedule)
+        return schedule
 
     return made
 
@@ -55,11 +62,53 @@ def test_the_first_check_is_spread_over_half_a_minute(make: Make) -> None:
         assert sum(part <= delay < part + 5_000 for delay in delays) > 30, "the delays are not spread"
 
 
+@pytest.mark.parametrize(("reason", "head_seq", "interval_s", "retained", "most_s"), [
+    (ResetReason.POWER, 7, 21600, 0, 300), (ResetReason.POWER, 7, 7 * DAY_S, 0, 600),
+    (ResetReason.POWER, 7, 600, 0, 30), (ResetReason.POWER, 0, 21600, 0, 30),
+    (ResetReason.RESTART, 7, 21600, 0, 30), (ResetReason.RESET_PIN, 7, 21600, 0, 30),
+    (ResetReason.POWER, 7, 21600, 2, 30), (ResetReason.POWER, 7, 21600, 1 << 48, 30),
+], ids=["six-hours", "a-week", "ten-minutes", "new", "restart", "reset-pin", "soft-reset", "soft-reset-after-a-check"])
+def test_a_fleet_that_gets_its_power_back_is_spread_by_its_interval(
+    make_board: Callable[..., DeviceBoard], reason: ResetReason, head_seq: int, interval_s: int, retained: int,
+    most_s: int,
+) -> None:
+    """Not a board that never saw a head, and none that somebody or something restarts. `retained`: both words."""
+    board = make_board(interval_s=interval_s)
+    cell = board.newest()
+    board.clear_journal()
+    board.put_cell(0, replace(cell, head_seq=head_seq))
+    twoslot = board.start(reason=reason).import_("twoslot")
+    delays = []
+    for _ in range(100):
+        board.soc.write_word(0x600013D8, retained & 0xFFFFFFFF)
+        board.soc.write_word(0x600013DC, retained >> 32)
+        twoslot._schedule = None
+        delays.append(twoslot.get_schedule().left / 1000 - 10)
+    delays.sort()
+    assert 0 <= delays[0] and delays[-1] < most_s
+    assert delays[50] > 0.3 * most_s and delays[-1] > 0.9 * most_s, "they are not spread over all of it"
+
+
+@pytest.mark.parametrize("ask", ["check", "request"])
+def test_a_person_does_not_wait_for_the_fleet(make_board: Callable[..., DeviceBoard], ask: str) -> None:
+    """By hand a check is made at once, and a button makes it due."""
+    board = make_board()
+    cell = board.newest()
+    board.clear_journal()
+    board.put_cell(0, replace(cell, head_seq=7))
+    twoslot = board.start(reason=ResetReason.POWER).import_("twoslot")
+    begun_ms = board.soc.clock.ms
+    if ask == "check":
+        assert twoslot.check() is False and board.soc.clock.ms - begun_ms < 10_000
+        assert [code for _, code, _ in twoslot._log] == [1], "it asked the network at once"
+    else:
+        schedule = twoslot.get_schedule()
+        schedule.request_within(0)
+        assert schedule.due()
+
+
 def test_boards_do_not_draw_the_same_delays(make_board: Callable[..., DeviceBoard]) -> None:
-    drawn = set()
-    for seed in range(8):
-        vm = make_board(chip_seed=seed).start()
-        drawn.add(vm.import_("twoslot.schedule").Schedule(21600, False, False).left)
+    drawn = {make_board(chip_seed=seed).start().import_("twoslot").get_schedule().left for seed in range(8)}
     assert len(drawn) == 8
 
 

@@ -43,7 +43,7 @@ def logged(vm: CPythonVM) -> set[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("error", [MEMORY, STACK], ids=["MemoryError", "RuntimeError"])
-@pytest.mark.parametrize("module", ["schedule", "retained", "failures", "backoff", "outcome"])
+@pytest.mark.parametrize("module", ["schedule", "retained", "failures", "outcome"])
 def test_a_board_that_can_load_nothing_restarts_after_a_quarter_of_an_hour(
     board: DeviceBoard, module: str, error: type[Exception],
 ) -> None:
@@ -82,7 +82,7 @@ def test_the_start_after_it_updates_before_main(board: DeviceBoard) -> None:
 
 @pytest.mark.parametrize(("known", "minutes"), [(0, 15), (1, 30), (2, 60), (3, 120)])
 def test_each_restart_without_use_doubles_the_time(board: DeviceBoard, known: int, minutes: int) -> None:
-    board.files = NeverLoads(board.files, "backoff", MEMORY)
+    board.files = NeverLoads(board.files, "schedule", MEMORY)
     vm = board.start()
     board.soc.write_word(TURNS, known << 28)
     passed = run_main(board, vm, 3 * HOUR_MS)
@@ -137,7 +137,7 @@ def test_in_a_trial_nothing_is_restarted(board: DeviceBoard) -> None:
 def test_the_applications_function_is_asked_and_cannot_say_no_for_ever(
     board: DeviceBoard, answer: str, minutes: int,
 ) -> None:
-    board.files = NeverLoads(board.files, "backoff", MEMORY)
+    board.files = NeverLoads(board.files, "schedule", MEMORY)
     vm = board.start()
     passed = run_main(board, vm, HOUR_MS, f"asked = []\ntwoslot.before_restart(lambda: [asked.append(1), {answer}][1])")
 

@@ -104,7 +104,7 @@ def test_no_password_is_in_what_is_printed() -> None:
 
 def failing(vm: CPythonVM, count: int, *, reached: bool = False, kind: str = "LinkError") -> None:
     """So many checks in a row fail."""
-    schedule = vm.import_("twoslot.schedule").Schedule(3600, False, False)
+    schedule = vm.import_("twoslot.schedule").Schedule(3600, False, None, 30_000)
     error = getattr(vm.import_("twoslot.errors"), kind)(24, 0)
     vm.import_("twoslot")._agent = SimpleNamespace(
         state=0, stage=0, tries=0, source=None, interval_s=None, retry_after=0, accepted=reached, etag=None)

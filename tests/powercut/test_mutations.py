@@ -95,6 +95,7 @@ def found(folder: Path, scenario: str, board: str, edit: Edit | None) -> str:
 
 CONFIRMED_ON_A_304 = (
     Defect("asked-or-not", "http/request", "status == 304 and etag", "status == 304", ""),
+    Defect("of-no-head", "http/documents", "agent.etag[2]", "None", ""),
     Defect("any-look-will-do", "boot/trial", "    if control.confirmed and len(twoslot.deadline or ()) < 4:",
            "    confirm(control)\n    if control.confirmed and len(twoslot.deadline or ()) < 4:", ""),
 )

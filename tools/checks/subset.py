@@ -32,9 +32,9 @@ _TOUCH = {
     "socket": ("http/connection.py", "mqtt/client.py", "ntp.py", "push/opening.py", "resolver.py"),
     "machine": (
         "__init__.py", "agent.py", "application/port.py", "application/traceback.py",
-        "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py", "http/report.py",
-        "hook_line.py", "mqtt/client.py", "ntp.py", "outcome.py", "push/finish.py", "push/status.py",
-        "recovery/check_first.py", "recovery/counting.py", "recovery/safe_mode.py",
+        "boot/control.py", "button.py", "commands.py", "flash.py", "http/identity.py", "http/known_head.py",
+        "http/report.py", "hook_line.py", "mqtt/client.py", "ntp.py", "outcome.py", "push/finish.py",
+        "push/status.py", "recovery/check_first.py", "recovery/counting.py", "recovery/safe_mode.py",
         "recovery/unattended.py", "recovery/update_first.py", "retained.py", "slot_commands.py", "sleep.py",
         "telemetry.py", "trust/policy.py"),
 }

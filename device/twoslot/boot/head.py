@@ -4,7 +4,7 @@ import struct
 import twoslot
 
 from twoslot import drop
-from twoslot.constants import PHASE_COPY, PHASE_GET, STAGE_DOCUMENTS, STAGE_FACTS
+from twoslot.constants import PHASE_COPY, PHASE_GET, STAGE_DOCUMENTS, STAGE_FACTS, STAGE_KNOWN_HEAD
 
 
 def step(agent):
@@ -63,7 +63,9 @@ def step(agent):
         agent.stage = STAGE_FACTS if agent.state else None
     drop("flash", "retained", "trust", "application")
     if agent.refusal:
-        raise agent.refusal
+        if not agent.accepted:
+            raise agent.refusal
+        agent.stage = STAGE_KNOWN_HEAD
 
 
 def remember(control, newest):

@@ -51,8 +51,15 @@ def step(agent):
             from twoslot import hmac
             from twoslot.http import identity
         agent.source = response
+        etag = agent.etag
+        if etag is True:
+            from twoslot.http import known_head
+
+            etag = agent.etag = known_head.load(agent.facts)
+            known_head = None
+            drop("http.known_head")
         # What has expired must be shown, to be refused: a 304 has no date.
-        etag, now = agent.etag, max(time.time() + EPOCH_2000, agent.facts["time"])
+        now = max(time.time() + EPOCH_2000, agent.facts["time"])
         if not etag or agent.state != STATE_HEAD or agent.key_epoch or etag[1] < now:
             etag = (None,)
         agent.request = response.get(agent, address(agent), etag[0])
@@ -64,7 +71,7 @@ def step(agent):
             return
         r = agent.response
         if r.status == 304:
-            agent.state, agent.stage = STATE_IDLE, None
+            agent.state, agent.stage, agent.interval_s = STATE_IDLE, None, agent.etag[2]
         else:
             if agent.text is None:
                 _begin(agent, r)
@@ -77,6 +84,7 @@ def step(agent):
             agent.stage, agent.phase = STAGE_VERIFY, PHASE_KEYS
             if agent.state == STATE_HEAD and not agent.key_epoch:
                 # The tag counts again only when this head was accepted.
+                agent.facts["known_head"] = agent.etag
                 agent.etag, agent.fresh_etag = None, r.etag
     except LinkError as e:
         absent = e.args[0] in (codes.HTTP_STATUS, codes.IDENTITY_REFUSED) and e.args[1] in (401, 403, 404)

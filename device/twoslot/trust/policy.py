@@ -50,8 +50,10 @@ def apply(agent, s):
         facts["rounds"] = 0
     elif head["keys"] != facts["keys"]:
         agent.news = head  # the journal names no keys yet
+    if agent.news:
+        facts["known_head"] = None
     # Until it expires, the same head gets the same answer, and need not be sent again.
-    agent.etag = agent.fresh_etag, head["expires"]
+    agent.etag = agent.fresh_etag, head["expires"], head["interval_s"]
     agent.accepted, agent.interval_s = True, head["interval_s"]
     if head["app"] or facts["app"]:
         try:

@@ -5,7 +5,7 @@ import gc
 from twoslot import codes, drop
 from twoslot.constants import (
     PHASE_GET, PHASE_KEYS, PHASE_PAYLOAD, PHASE_READ, PHASE_SUMS, STAGE_DOCUMENTS, STAGE_HEAD,
-    STAGE_HOOK_LINE, STATE_APP, STATE_HEAD, STATE_LIST, STATE_TABLE,
+    STAGE_HOOK_LINE, STAGE_KNOWN_HEAD, STATE_APP, STATE_HEAD, STATE_LIST, STATE_TABLE,
 )  # fmt: skip
 from twoslot.errors import ReleaseError
 
@@ -129,7 +129,9 @@ def _finish(agent):
     elif agent.news or agent.keys:
         agent.stage = STAGE_HEAD
     elif agent.refusal:
-        raise agent.refusal
+        if not agent.accepted:
+            raise agent.refusal
+        agent.stage = STAGE_KNOWN_HEAD
 
 
 def role(agent):

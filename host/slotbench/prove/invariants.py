@@ -26,8 +26,10 @@ __all__ = ["ATTEMPTS", "OF_TWOSLOT", "Broken", "Image", "Images", "Invariants", 
 ATTEMPTS: Final = 3
 _BOOT: Final = "/boot.py"
 _COPIES: Final = ("/twoslot.keys", "/twoslot.keys2")
-OF_TWOSLOT: Final = (*_COPIES, "/twoslot.keys.part")
-"""Files that an update may change: the copies of the pinned keys, and one that is being written."""
+OF_TWOSLOT: Final = (*_COPIES, "/twoslot.keys.part", "/twoslot.etag")
+"""Files that an update may change: the copies of the pinned keys, one that is being written, and the
+known head.
+"""
 
 Image: TypeAlias = bytes | tuple[bytes, ...]
 """The image of a release: one for both slots, or that of slot A and that of slot B."""

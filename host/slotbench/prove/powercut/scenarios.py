@@ -4,6 +4,7 @@ it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -16,6 +17,7 @@ from slotbench.prove.invariants import require
 from slotbench.prove.powercut.bench import OfferTestBed, PowerCutBench, Scenario, ScenarioRun
 from slotbench.prove.testbed import HOURS_MS, runs_confirmed, update_to
 from slotbench.release.heads import last_head
+from slotbench.release.store import head_name
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import FlashOperation, NorFlash
@@ -271,18 +273,26 @@ def window_log(bench: PowerCutBench) -> list[ScenarioRun]:
 
 
 def poll(bench: PowerCutBench) -> list[ScenarioRun]:
-    """A scheduled check finds a newer head that is not for this board: it is remembered."""
+    """A scheduled check finds a newer head that is not for this board: it is remembered, and known by its
+    ETag.
+    """
     testbed = bench.testbed("withheld")
-    hit = _python_in(bench.profile.journal)
+    in_journal = _python_in(bench.profile.journal)
     courses = []
     publisher = testbed.publisher
     head = last_head(publisher.site, publisher.keys, "stable")
-    assert head is not None
+    document = publisher.site.read(head_name(publisher.keys.product, "stable"))
+    assert head is not None and document is not None
+    etag = f'"{hashlib.sha256(document).hexdigest()}"'.encode()
+
+    def hit(op: FlashOperation) -> bool:
+        return op.kind == "commit" or in_journal(op)
     for start, counter in ((testbed.factory, _NEW), (testbed.used, _USED)):
 
         def ends(board: VirtualBoard, counter: int = counter, newest: int = head.seq) -> bool:
             cell = board.cell
-            return runs_confirmed(board, counter) and cell is not None and cell.head_seq == newest
+            known = board.files.get("/twoslot.etag", b"").endswith(etag)
+            return known and runs_confirmed(board, counter) and cell is not None and cell.head_seq == newest
 
         def act(board: VirtualBoard, ends: Callable[[VirtualBoard], bool] = ends) -> None:
             board.power_on()
@@ -330,7 +340,7 @@ SCENARIOS: Final = {scenario.name: scenario for scenario in (
     Scenario("rollback", "back by hand", rollback, by_loader=True),
     Scenario("fallback", "a crash and the verdict", fallback, by_loader=True),
     Scenario("window-log", "the window log turned over", window_log, by_loader=True),
-    Scenario("poll", "a newer head is remembered", poll),
+    Scenario("poll", "a newer head is remembered, and known by its ETag", poll),
     Scenario("keys", "keys of the next epoch are pinned", keys),
 )}
 """By name, in the order of an update."""
