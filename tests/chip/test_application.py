@@ -41,6 +41,7 @@ def offer(bed: ChipBed, folder: Path, counter: int) -> Bundle:
     publisher, bundle = bed.publisher, program(folder, counter)
     made = build_application(
         bundle, product=PRODUCT, boards=[bed.profile], version=f"app-{counter}", counter=counter, created=NOW)
+    made = with_patches(made, bundle, 3, (publisher.site, publisher.keys))
     path = folder / f"app-{counter}.application"
     path.write_bytes(publisher.offline.sign(made.to_payload()).pack())
     publish_offer(
@@ -94,6 +95,7 @@ def test_a_program_travels_to_a_chip_and_then_one_file_of_it(core: Path, tmp_pat
             running.board.power_on()
             assert running.run_until(confirmed(bed, flash, 2), HALF_AN_HOUR_S), running.console.last_lines(5)
             received = running.wire.received
+            assert received < len(PAGE), "the page came deflated, in the patch from nothing"
             second = offer(bed, tmp_path, 3)
             check_at_once(running)
             assert running.run_until(confirmed(bed, flash, 3), HALF_AN_HOUR_S), running.console.last_lines(5)

@@ -154,7 +154,9 @@ def log(board: VirtualBoard) -> list[tuple[int, int]]:
     return [(code, where) for _, code, where in board.evaluate("__import__('twoslot')._log")]
 
 
-def test_changed_files_come_as_one_patch(testbed: TestBed) -> None:
+def test_changed_files_come_as_one_patch(tmp_path: Path) -> None:
+    """On the real VM: tests/vm/test_application_patches.py."""
+    testbed = make_testbed(tmp_path, vm=CPythonVM, main=BUSY_MAIN)
     recorder = Recorder(testbed.app)
     board = start_with_patches(testbed, recorder)
     update_to(board, 3)

@@ -43,6 +43,11 @@ def test_json_has_the_bytes_and_the_seconds_of_each_pair(slotbench: RunCommand, 
         "updates": 1, "raw": found["raw"], "ours": found["ours"],
         "share": round(found["ours"] / found["raw"], 5)}
     assert found["ours"] < found["ours_without_prediction"] and found["host_seconds"] > 0
+    ratios = result["time_ratios"]["old -> new"]
+    ours, limit = seconds["ours_160"]["total"], seconds["limit"]["total"]
+    assert ratios["to_limit"] == pytest.approx(ours / limit, abs=0.006)
+    assert ratios["to_limit_with_restart"] == pytest.approx(ours / (limit + seconds["ours_160"]["restart"]), abs=0.006)
+    assert ratios["to_raw"] == pytest.approx(ours / seconds["raw"]["total"], abs=0.006)
     assert {"esptool_115200", "esptool_460800"} < seconds.keys() and seconds["esphome_published"] == 5.84
 
 
@@ -89,6 +94,7 @@ def test_words_and_plots(slotbench: RunCommand, tmp_path: Path) -> None:
     pair, plots = write_pair(tmp_path), [tmp_path / "bench.svg", tmp_path / "bench.png"]
     said = slotbench("bench", *pair, *pair, *(word for plot in plots for word in ("--plot", str(plot))))
 
+    assert "times the limit" in said.out and "with the restart that none can do without" in said.out
     assert said.code == 0 and "median, times ours" in said.out and "seconds by a model" in said.out
     bars = ElementTree.parse(plots[0]).getroot().findall("{http://www.w3.org/2000/svg}rect")
     assert len(bars) >= 20

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
+from importlib.util import find_spec
 from statistics import median
 
 import pytest
@@ -57,6 +59,19 @@ def test_small_changes_take_a_hundredth_of_the_image(rows: list[SizeRow]) -> Non
     assert len(small) == len(SMALL)
     for row in small:
         assert row.predicted < row.raw / 100 and row.predicted < row.raw / 64 / 2, row
+
+
+@pytest.mark.skipif(find_spec("detools") is None, reason="detools is not installed: pip install 'twoslot[bench]'")
+def test_small_changes_take_a_third_of_what_detools_takes() -> None:
+    import detools
+
+    found = {}
+    for pair in built_pairs(3, modules=4):
+        if pair.name.partition(": ")[2] in SMALL:
+            other = io.BytesIO()
+            detools.create_patch(io.BytesIO(pair.old), io.BytesIO(pair.new), other, compression="heatshrink")
+            found[pair.name] = len(make_patch(pair.old, pair.new)) / len(other.getvalue())
+    assert len(found) == 3 and max(found.values()) < 1 / 3, found
 
 
 def test_successive_updates_are_small_in_sum(rows: list[SizeRow]) -> None:

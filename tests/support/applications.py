@@ -9,6 +9,7 @@ from typing import Any
 from slotbench.application.bundle import Bundle
 from slotbench.formats.application_record import FILES, ApplicationRecord, newest_record
 from slotbench.prove.testbed import MAIN, NOW, PRODUCT, TestBed
+from slotbench.release.application_patches import with_patches
 from slotbench.release.applications import build_application
 from slotbench.release.publish import Rollout, publish_offer
 from slotbench.vboard.board import VirtualBoard
@@ -23,15 +24,18 @@ def program(counter: int, more: str = "", **files: bytes) -> dict[str, bytes]:
 def publish_application(
     testbed: TestBed, counter: int, files: Mapping[str, bytes] | None = None, *, now: int = 0,
     rollout: Rollout = Rollout(), firmware: int = 0, firmware_high: int = 0, allow_older: bool = False,
-    abi: int = 0, **fields: Any,
+    abi: int = 0, patches: int = 0, **fields: Any,
 ) -> None:
-    """Publish application COUNTER.0; with `firmware`, that release of the test bed beside it in the same head."""
+    """Publish application COUNTER.0; with `firmware`, that release of the test bed beside it in the same head. With
+    `patches` it has them from so many before it.
+    """
     bundle = Bundle(program(counter) if files is None else files, abi)
     made = build_application(
         bundle, product=PRODUCT, boards=[testbed.profile], version=f"{counter}.0", counter=counter, created=NOW,
         **fields)
     made = replace(made, firmware_high=firmware_high)
     publisher = testbed.publisher
+    made = with_patches(made, bundle, patches, (publisher.site, publisher.keys))
     path = publisher.site.root.parent / f"app-{counter}.application"
     path.write_bytes(publisher.offline.sign(made.to_payload()).pack())
     release = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from pathlib import Path
 
@@ -172,6 +173,16 @@ def test_a_stuck_sector_keeps_its_bits_and_is_never_a_violation() -> None:
     assert flash.read(0x1000, 4) == b"old!"
     flash.write(0x0FFC, b"edgeEDGE")
     assert flash.read(0x0FFC, 8) == b"edgeold!"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.003, 0.25, 0.5, 0.999, 1.0])
+def test_a_worn_sector_moves_this_share_of_its_bits(share: float) -> None:
+    flash = NorFlash(SIZE)
+    flash.set_stuck(0, share)
+    flash.write(0, bytes(SECTOR))
+    bits = 8 * SECTOR
+    moved = bits - int.from_bytes(flash.read(0, SECTOR), "little").bit_count()
+    assert abs(moved - share * bits) <= 4 * math.sqrt(bits * share * (1 - share))
 
 
 def test_a_worn_sector_moves_some_of_its_bits() -> None:

@@ -43,6 +43,8 @@ def step(agent):
             return
         if not p[P_PHASE]:
             drop("http.request", "http.connection", "http.identity", "hmac")
+            if not agent.response.chunked:
+                drop("http.lines")
             if agent.response.unsized or agent.response.left >= agent.plan["length"]:
                 raise LinkError(codes.PATCH_UNUSABLE, 0)
             p[P_PHASE] = 1

@@ -12,7 +12,7 @@ import click
 from slotbench.benchmark import OTHERS, WAYS, ImagePair, PairSizes, compare, median_ratios, modelled_seconds
 from slotbench.benchmark.built import MODULES
 from slotbench.benchmark.inputs import built_pairs, official_pairs
-from slotbench.benchmark.model import ESPHOME_S, serial_seconds
+from slotbench.benchmark.model import ESPHOME_S, serial_seconds, time_ratios
 from slotbench.benchmark.plot import plot
 from slotbench.cli.json_output import echo_result, json_option, plain
 from slotbench.cli.parameter_types import PATH
@@ -76,7 +76,8 @@ def bench(
     if as_json:
         echo_result({
             "pairs": [{**plain(pair), "changed": len(pair.changed)} for pair in pairs],
-            "modelled_seconds": seconds, "sums": _sums(pairs)})
+            "modelled_seconds": seconds, "time_ratios": {pair.name: _ratios(pair) for pair in pairs},
+            "sums": _sums(pairs)})
         return
     _say_summary(pairs)
     _say_seconds(typical, seconds[typical.name])
@@ -147,10 +148,17 @@ def _say_seconds(pair: PairSizes, seconds: dict[str, float | dict[str, float]]) 
         else:
             words = ", ".join(f"{part} {value:.2f}" for part, value in parts.items() if part != "total")
             click.echo(f"  {way:<20}{parts['total']:>8.2f}  {words}")
-    work = pair.work
+    ratios, work = _ratios(pair), pair.work
+    click.echo(
+        f"  ours at 160 MHz: {ratios['to_limit']:.2f} times the limit, {ratios['to_limit_with_restart']:.2f} "
+        f"with the restart that none can do without, {ratios['to_raw']:.2f} times all blocks")
     click.echo(
         f"  a board edits {work.edits} times, predicts {work.predictions} places, and writes "
         f"{len(pair.changed)} blocks of its window")
+
+
+def _ratios(pair: PairSizes) -> Mapping[str, float]:
+    return time_ratios(modelled_seconds(pair.raw, pair.ours, pair.changed, pair.work))
 
 
 def _seconds(pair: PairSizes) -> dict[str, float | dict[str, float]]:

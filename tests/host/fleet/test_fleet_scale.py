@@ -188,17 +188,20 @@ def test_how_long_it_takes(
     rolled_out: Callable[[int], RolloutRunner], clock: list[float],
 ) -> None:
     number = MANY if request.config.getoption("--whole") else FEW
-    print(f"{number} boards, median: wall clock, CPU of this process")
+    server = None if database.is_sqlite else request.getfixturevalue("postgresql")
+    print(f"{number} boards: median of wall clock and of CPU of this process; mean of CPU of PostgreSQL")
     runner = rolled_out(number)
 
     def measure(name: str, ask: Callable[[], object], times: int = 7) -> None:
         took = []
+        spent_s = server.cpu_s() if server else 0.0
         for _ in range(times):
             begun = time.perf_counter(), time.process_time()
             ask()
             took.append((time.perf_counter() - begun[0], time.process_time() - begun[1]))
         wall, cpu = (1000 * statistics.median(column) for column in zip(*took, strict=True))
-        print(f"{name}: {wall:.1f} ms, {cpu:.1f} ms")
+        there = f", {1000 * (server.cpu_s() - spent_s) / times:.1f} ms" if server else ""
+        print(f"{name}: {wall:.1f} ms, {cpu:.1f} ms{there}")
 
     def turn() -> None:
         clock[0] += 301  # it counts the boards of the step again

@@ -349,9 +349,7 @@ class NorFlash:
 
     def _partly(self, sector: int, old: bytes, new: bytes) -> bytes:
         rng = random.Random(f"{self.seed}:{sector}:{self.operations}")
-        # A byte is drawn for each bit, all of them at once: digits of a number in the base 2.
-        digits = bytes(b"1"[0] if drawn < 256 * self.stuck[sector] else b"0"[0] for drawn in range(256))
-        moves = int(b"0" + rng.randbytes(8 * len(old)).translate(digits), 2)
+        moves = _drawn_bits(rng, 8 * len(old), self.stuck[sector])
         was, wanted = int.from_bytes(old, "little"), int.from_bytes(new, "little")
         return (was ^ (was ^ wanted) & moves).to_bytes(len(old), "little")
 
@@ -375,6 +373,19 @@ class NorFlash:
             value ^= self._noise.getrandbits(32) & self.weak[word]
             blurred[offset : offset + 4] = value.to_bytes(4, "little")
         return bytes(blurred)
+
+
+def _drawn_bits(rng: random.Random, count: int, share: float) -> int:
+    """A number of `count` bits, each of them set with the probability `share`.
+
+    A byte is drawn for each bit, all of them at once: they become the digits of a number in the base 2. Where
+    a byte alone does not decide, another draw does.
+    """
+    sure, rest = divmod(256 * share, 1)
+    digits = bytes(ord("1" if byte < sure else "0" if byte > sure else "?") for byte in range(256))
+    first, *others = rng.randbytes(count).translate(digits).split(b"?")
+    decided = ((b"1" if rng.random() < rest else b"0") + part for part in others)
+    return int(b"0" + first + b"".join(decided), 2)
 
 
 def _luck(cut: Cut, addr: int) -> random.Random:
