@@ -6,6 +6,7 @@ import base64
 import logging
 import math
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,14 +71,14 @@ def test_a_key_without_a_passphrase_asks_for_none(ring: KeyRing) -> None:
     SigningKey.load(ring.offline, lambda: pytest.fail("asked"))
 
 
-@pytest.mark.parametrize("private", [
-    rsa.generate_private_key(public_exponent=65537, key_size=2048),
-    rsa.generate_private_key(public_exponent=3, key_size=3072),
-    ec.generate_private_key(ec.SECP256R1()),
+@pytest.mark.parametrize("generate", [
+    lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048),
+    lambda: rsa.generate_private_key(public_exponent=3, key_size=3072),
+    lambda: ec.generate_private_key(ec.SECP256R1()),
 ], ids=["2048 bits", "e = 3", "EC"])
-def test_a_key_of_another_kind_is_refused(tmp_path: Path, private: PrivateKeyTypes) -> None:
+def test_a_key_of_another_kind_is_refused(tmp_path: Path, generate: Callable[[], PrivateKeyTypes]) -> None:
     path = tmp_path / "key.pem"
-    path.write_bytes(private.private_bytes(
+    path.write_bytes(generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
     path.chmod(0o600)
 

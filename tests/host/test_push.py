@@ -79,6 +79,30 @@ def test_a_greeting_that_is_none_is_refused(change: dict[str, object], field: st
         ListenerStatus.parse(json.dumps({**GREETING, **change}).encode())
 
 
+def test_a_firmware_is_not_pushed_to_a_board_without_the_loader(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "secret").write_text("00" * 32)
+    (tmp_path / "firmware.bin").write_bytes(firmware.build("2.0.0", size=64 * 1024))
+    text = json.dumps({**GREETING, "board": "esp01s_1m", "slot": None}).encode()
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text)
+
+    def answer(listening: socket.socket) -> None:
+        for _ in range(2):  # without the secret, then with it
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(response)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+        pool.submit(answer, listening)
+        code = cli.run([
+            "push", f"127.0.0.1:{listening.getsockname()[1]}", str(tmp_path / "firmware.bin"),
+            "--key", "none.pem", "--secret", str(tmp_path / "secret")])
+    said = capsys.readouterr().err
+    assert code == 2 and "esp01s_1m has no loader, and no firmware is pushed to it" in said and "--app DIR" in said
+
+
 DEEP = b"[" * 4000
 
 

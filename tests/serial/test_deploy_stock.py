@@ -13,7 +13,7 @@ from slotbench.formats.application_record import FILES, ApplicationRecord, Folde
 from slotbench.mpy.pack import packed_files
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.live.folder import BoardFolder
-from support.live.bench import ID
+from support.live.bench import ID, QUIET
 from support.serial.bench import SerialBench, stock_firmware, stock_folder, stock_folder_with_twoslot
 from support.serial.clients import slotbench
 from support.testbed import put_keys
@@ -93,19 +93,33 @@ def test_flash_writes_the_firmware_and_no_loader(tmp_path: Path) -> None:
         assert bench.flash(4, len(firmware) - 4) == firmware[4:]
 
 
+def two_programs(folder: Path, state: FolderState, text: str) -> BoardFolder:
+    """A board that runs application 2 from /app_b, in this state; 1 is in /app_a."""
+    made = stock_folder_with_twoslot(folder, "print('no application')\n")
+    record = ApplicationRecord(sequence=4, active=1, attempts=2, folders=(
+        Folder(state=FolderState.CONFIRMED, counter=1), Folder(state=state, counter=2)))
+    for name, program in {"app_a": f"print('the one before')\n{QUIET}", "app_b": text}.items():
+        (made.files_path / name).mkdir()
+        (made.files_path / name / "main.py").write_text(program)
+        (made.files_path / name / "twoslot.version").write_text("1.0")
+    (made.files_path / FILES[0]).write_bytes(record.pack())
+    return made
+
+
 def test_a_crash_on_trial_ends_the_attempt_and_its_traceback_is_shown(micropython: None, tmp_path: Path) -> None:
     """os.dupterm() of the VM hears the traceback, as the port's does: nobody waits for the deadline."""
-    folder = stock_folder_with_twoslot(tmp_path / "board", "print('no application')\n")
-    record = ApplicationRecord(sequence=4, active=1, attempts=2, folders=(
-        Folder(state=FolderState.CONFIRMED, counter=1), Folder(state=FolderState.READY, counter=2)))
-    programs = {"app_a": "print('the one before')\n", "app_b": "import twoslot\nimport sensor\n"}
-    for name, text in programs.items():
-        (folder.files_path / name).mkdir()
-        (folder.files_path / name / "main.py").write_text(text)
-        (folder.files_path / name / "twoslot.version").write_text("1.0")
-    (folder.files_path / FILES[0]).write_bytes(record.pack())
+    folder = two_programs(tmp_path / "board", FolderState.READY, "import twoslot\nimport sensor\n")
     with SerialBench(folder, vm="micropython", speed=1) as bench:
         bench.wait_for("the one before")
         assert bench.said("main.py ended on trial, restarting") == 2
         said = slotbench("status", "--port", bench.port)
     assert "no module named 'sensor'" in said and 'File "main.py", line 2' in said
+
+
+def test_rollback_over_the_cable_ends_with_the_restart(micropython: None, tmp_path: Path) -> None:
+    """The program before never comes to a prompt: nobody waits for one."""
+    folder = two_programs(tmp_path / "board", FolderState.CONFIRMED, f"print('the second one')\n{QUIET}")
+    with SerialBench(folder, vm="micropython") as bench:
+        bench.wait_for("the second one")
+        assert "back to the application before" in slotbench("rollback", "--port", bench.port)
+        bench.wait_for("the one before")

@@ -11,6 +11,8 @@ GUIDE = Path(__file__).parents[2] / "host" / "docs" / "applications.md"
 ROWS = {"all 20 files": {}, "one line of one of them": None}
 """What the board runs before: nothing, or another program of 20 files."""
 TIME_MS = 1500
+DEFLATED_BYTES = 60
+"""Another zlib than this one's may need more or fewer."""
 
 
 def number(text: str) -> int:
@@ -31,6 +33,7 @@ def test_the_figures_of_the_guide(tmp_path: Path) -> None:
         line = next(line for line in GUIDE.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {row} |"))
         fetched, took, without = (cell.strip() for cell in line.strip("|").split("|")[1:])
         bytes_without, seconds_without = without.split(" bytes, ")
-        assert (number(fetched), number(bytes_without)) == (patched, whole)
+        for said, sent in ((number(fetched), patched), (number(bytes_without), whole)):
+            assert abs(said - sent) <= DEFLATED_BYTES, (row, said, sent)
         for said, ms in ((number(took), patched_ms), (number(seconds_without), whole_ms)):
             assert abs(said * 1000 - ms) < TIME_MS, (row, said, ms)

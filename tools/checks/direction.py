@@ -53,7 +53,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "server": _UPPER,
     "fleet": _UPPER | {"server"},
     "demo": _UPPER | {"server"},
-    "prove": _UPPER | {"server"},
+    "prove": _UPPER | {"patch", "server"},
     "cli": _UPPER | {
         "benchmark", "demo", "doctor", "fleet", "image_packages", "prove", "serial_port", "server"},
     "__main__": frozenset({"cli"}),

@@ -158,8 +158,8 @@ def deploy(
             return
         _require_ready(found, product if keys is None else None, access, profile)
         package = _package(found, as_files)
-        files = package | _application(found, bundle) | _files(found, given, development_path, access.name)
-        files |= _pinned(found, keys)
+        files = package | _application(found, bundle) | _pinned(found, keys)
+        files |= _files(found, given, development_path, profile, access.name)
         if identities_path is not None:
             files["twoslot.secret"] = _identity(found, identities_path, new_identity, dry_run)
         if networks:
@@ -302,7 +302,8 @@ def _require_ready(
 
 
 def _files(
-    found: BoardContent, given: Mapping[str, str | None], development_path: Path | None, port: str,
+    found: BoardContent, given: Mapping[str, str | None], development_path: Path | None,
+    profile: BoardProfile | None, port: str,
 ) -> dict[str, bytes]:
     """Boot hook, boot.py and the settings, with a development key if one is given."""
     marks = {} if development_path is None else {"development": True}
@@ -312,7 +313,7 @@ def _files(
         "boot.py": add_boot_line(found.boot, BOOT_LINE),
     }
     if development_path is not None:
-        require_marked(boards.load(given["board"] or found.settings["board"]))
+        require_marked(profile or boards.load(found.settings["board"]))
         files[ON_BOARD] = read_public_part(development_path)
     return files
 

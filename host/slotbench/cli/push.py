@@ -17,7 +17,7 @@ from slotbench.cli.image_file import read_firmware
 from slotbench.cli.key_options import load_key, passphrase_option
 from slotbench.cli.parameter_types import PATH, host_and_port, integer, name
 from slotbench.cli.preflight import run_for, words_for
-from slotbench.cli.project_options import is_given, project_option
+from slotbench.cli.project_options import is_given, project_of, project_option
 from slotbench.cli.published_head import now
 from slotbench.errors import USAGE, BenchError
 from slotbench.formats.document import DOCUMENT_BYTES_MAX
@@ -113,11 +113,11 @@ def push(
         with documents.naming_file(firmware):
             document = development.sign_development_release(
                 image, load_key(key_path, passphrase_file), product=product or there.product,
-                board=boards.load(board_name or there.board), channel=there.channel, counter=number,
+                board=_profile(board_name, there), channel=there.channel, counter=number,
                 created=now(), version=version).pack()
         expected = DEVELOPMENT | number
     if is_tried:
-        _require_fit(image, boards.load(board_name or there.board), firmware)
+        _require_fit(image, _profile(board_name, there), firmware)
     bar = ProgressBar("pushing")
     try:
         parts = pusher.push_release(document, image, bar, lambda words: bar.say(f"  {words}"))
@@ -144,7 +144,7 @@ def _push_program(
     warn_of_secrets(bundle)
     document = development.sign_development_application(
         bundle, load_key(key_path, passphrase_file), product=product or there.product,
-        board=boards.load(board_name or there.board), channel=there.channel, counter=number, created=now(),
+        board=_profile(board_name, there), channel=there.channel, counter=number, created=now(),
         version=version or "development").pack()
     files = {hashlib.sha256(data).hexdigest(): data for data in bundle.files.values()}
     parts = pusher.push_application(
@@ -161,6 +161,16 @@ def _push_program(
             cure="see why: slotbench status, or its serial port; the board fell back by itself")
     total = parts.judged + parts.sent + parts.verified + seconds
     click.echo(f"  {total:6.1f} s  in all: {_board(back)}")
+
+
+def _profile(board_name: str | None, there: ListenerStatus) -> BoardProfile:
+    """What the board is: as given, else the project's file of that name, else the known one."""
+    project = project_of(click.get_current_context())
+    if board_name is None and project is not None:
+        own = boards.load(project.board)
+        if own.name == there.board:
+            return own
+    return boards.load(board_name or there.board)
 
 
 def _require_fit(image: bytes, board: BoardProfile, firmware: Path) -> None:

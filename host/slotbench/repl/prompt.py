@@ -29,7 +29,7 @@ _RESTART_S: Final = 20.0
 _STOP_S: Final = 0.3
 """How long a board that was interrupted may take for its prompt: Ctrl-C ends a command within a second."""
 _logger = logging.getLogger(__name__)
-_RESTARTS: Final = ("restarting into its trial", "twoslot: back to slot")
+_RESTARTS: Final = ("restarting into its trial", "twoslot: back to slot", "twoslot: back to the application")
 
 
 _SILENT_CURE: Final = (
