@@ -63,6 +63,14 @@ def test_after_a_loss_of_power_the_head_is_not_sent_again(
     assert after_a_cut(board) == [304] and board.network.requests[-1].received < whole / 4
 
 
+@pytest.mark.parametrize("reason", [ResetReason.DEEP_SLEEP, ResetReason.RESTART, ResetReason.EXCEPTION])
+def test_after_each_other_start_too(make_board: Make, held: Site, reason: ResetReason) -> None:
+    """A board that sleeps deeply starts anew for each check."""
+    board = board_of(make_board, held)
+    assert check(board, board.start()) == [200]
+    assert check(board, board.start(reason=reason)) == [304]
+
+
 def test_the_file_is_one_sealed_record(make_board: Make, held: Site) -> None:
     """FORMATS.md, known head. It stays within what littlefs keeps in the folder."""
     board = board_of(make_board, held)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from checks import memory
 from checks.report import GateReport
+
+from slotbench.prove import memory as memory_proof
+from slotbench.vboard.signals import BenchViolation
 
 BUDGET = {
     "boot_bytes": 2000, "idle_bytes": 5000, "update_peak_bytes": 20000, "push_peak_bytes": 24000,
@@ -36,3 +40,26 @@ def test_a_figure_without_a_budget() -> None:
 def test_what_is_above_its_budget_is_told_from_luck() -> None:
     assert memory._above({**BUDGET, "update_peak_bytes": 21_024}, BUDGET) == []
     assert memory._above({**BUDGET, "update_peak_bytes": 21_025}, BUDGET) == ["update_peak_bytes"]
+
+
+@pytest.mark.parametrize("guess", [0, 128, 20_096, 40_064, 40_192, 90_112, memory_proof.LARGE - 128])
+def test_a_guess_changes_how_long_the_search_takes_and_not_what_it_finds(
+        monkeypatch: pytest.MonkeyPatch, guess: int) -> None:
+    monkeypatch.setattr(memory_proof, "_heap_of", lambda peak: peak)
+    tried: list[int] = []
+
+    def enough(heap: int) -> bool:
+        tried.append(heap)
+        return heap >= 40_064
+
+    assert memory_proof.smallest_heap(enough, guess) == 40_064
+    assert len(tried) == len(set(tried))
+    if abs(guess - 40_064) <= 128:
+        assert len(tried) <= 4
+
+
+def test_a_heap_that_is_never_enough_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_proof, "_heap_of", lambda peak: peak)
+    for guess in (0, 20_096):
+        with pytest.raises(BenchViolation, match="is not enough"):
+            memory_proof.smallest_heap(lambda heap: False, guess)

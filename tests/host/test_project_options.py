@@ -84,7 +84,7 @@ WITHOUT = {
     ("status", "--board"), ("inspect", "--board"), ("unflash", "--board"), ("board run", "--board"),  # found by the map
     ("push", "--board"), ("push", "--product"),  # what the board says
     ("demo", "--board"), ("doctor", "--port"),
-    ("fleet list", "--board"),  # it chooses among boards of all kinds
+    ("fleet list", "--board"), ("fleet list", "--product"),  # it chooses among boards of all kinds
 }
 """Options of such a name that take nothing from the project, and why."""
 

@@ -16,6 +16,9 @@ _STATES = ("trouble", "late", "updating", "well")
 @click.option("--search", default="", metavar="WORDS", help="Words in device id, name, place or profile.")
 @click.option("--state", type=click.Choice(_STATES), help="Only boards in this state.")
 @click.option("--board", default="", metavar="PROFILE", help="Only boards of this profile.")
+@click.option("--product", default="", metavar="NAME", help="Only boards of this product.")
+@click.option("--channel", default="", metavar="NAME", help="Only boards of this channel.")
+@click.option("--gave-up", type=int, metavar="COUNTER", help="Only boards in trouble with this release.")
 @click.option("--running", type=int, metavar="COUNTER", help="Only boards that run this counter.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Most boards.")
 @click.option("--after", default="", metavar="DEVICE", help="Go on behind this device id.")
@@ -23,7 +26,8 @@ _STATES = ("trouble", "late", "updating", "well")
 @click.pass_context
 def list_(
     ctx: click.Context, database: str | None, search: str, state: str | None, board: str,
-    running: int | None, limit: int, after: str, as_json: bool,
+    product: str, channel: str, gave_up: int | None, running: int | None, limit: int, after: str,
+    as_json: bool,
 ) -> None:
     """List the boards that proved to the server who they are, and what they run.
 
@@ -42,7 +46,7 @@ def list_(
 
         wanted = BoardFilter(
             search=search, state=BoardHealth(state) if state else None, board=board,
-            running=running, after=after, limit=limit)
+            product=product, channel=channel, gave_up=gave_up, running=running, after=after, limit=limit)
         with opened.reading() as connection:
             late_s = late_after(connection)
             found = list_boards(connection, wanted, now(), late_s)

@@ -62,7 +62,8 @@ def test_boards_are_listed_searched_and_filtered(slotbench: RunCommand, url: str
     for arguments, found in {
         ("--state", "trouble"): [3], ("--state", "late"): [4], ("--search", "KITCHEN lamp"): [1, 3, 5],
         ("--search", "100%"): [], ("--running", 6): [], ("--after", "lamp-000003"): [4, 5],
-        ("--board", "d1_mini"): [2], ("--search", "d1"): [2],
+        ("--board", "d1_mini"): [2], ("--search", "d1"): [2], ("--gave-up", 5): [3], ("--gave-up", 6): [],
+        ("--product", "other"): [], ("--channel", "stable", "--state", "late"): [4],
     }.items():
         said = json.loads(slotbench("fleet", "list", "--database", url, "--json", *arguments).out)["result"]
         assert [board["device_id"] for board in said["boards"]] == [f"lamp-{n:06}" for n in found], arguments
