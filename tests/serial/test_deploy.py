@@ -154,7 +154,7 @@ def test_a_developers_board_gets_the_public_part_of_a_key_and_its_mark(bench: Se
     assert bench.board.files["/twoslot.devkey"] == public.read_bytes()
     assert json.loads(bench.board.files["/twoslot.json"])["development"] is True
     own = tmp_path / "desk.toml"
-    own.write_text('based_on = "generic_4m"\ndevelopment = true\n')
+    own.write_text('title = "Desk"\nbased_on = "generic_4m"\ndevelopment = true\nverified_on_hardware = false\n')
     slotbench("deploy", "--port", bench.port, *given, "--board", own)
     assert json.loads(bench.board.files["/twoslot.json"])["board"] == "desk"
     slotbench("deploy", "--port", bench.port, "--undo")
