@@ -19,8 +19,9 @@ from slotbench.formats.keys import pack_pinned
 from slotbench.repl import access, board_content, deploy, package
 from slotbench.repl.transports import parse_reports
 from slotbench.vboard.factory import BOOT_LINE
+from slotbench.vboard.live.folder import BoardFolder
 from support.live.bench import QUIET
-from support.serial.bench import SerialBench, plain_folder
+from support.serial.bench import SerialBench, plain_folder, put_package
 from support.serial.clients import mpremote, slotbench
 from support.testbed import put_keys
 from support.vboard.littlefs import files_in
@@ -30,13 +31,25 @@ BOOT = b"# mine\nimport gc\n"
 
 
 @pytest.fixture
-def bench(micropython: None, tmp_path: Path) -> Iterator[SerialBench]:
-    """A board with a boot.py and a main.py of its user's."""
+def folder(tmp_path: Path) -> BoardFolder:
+    """That of a board with a boot.py and a main.py of its user's."""
     # Compiled before the board's thread runs: CPython 3.11 does not parse in two threads at once.
     package.package_files()
     folder = plain_folder(tmp_path / "board")
     (folder.files_path / "boot.py").write_bytes(BOOT)
     (folder.files_path / "main.py").write_text(f"print('lamp on')\n{QUIET}")
+    return folder
+
+
+@pytest.fixture
+def has_package(folder: BoardFolder) -> None:
+    """An interrupted deploy left twoslot's own files on it: a deploy copies what the test is about."""
+    put_package(folder)
+
+
+@pytest.fixture
+def bench(micropython: None, folder: BoardFolder) -> Iterator[SerialBench]:
+    """That board."""
     with SerialBench(folder, vm="micropython") as running:
         running.wait_for("lamp on")
         yield running
@@ -86,6 +99,7 @@ def test_deploy_and_undo(bench: SerialBench, keys: Path) -> None:
     assert bench.board.files == before
 
 
+@pytest.mark.usefixtures("has_package")
 def test_a_board_keeps_its_secret_until_it_gets_another(bench: SerialBench, keys: Path, tmp_path: Path) -> None:
     """The file on this computer has it first; lost, it is read back over the cable."""
     known = tmp_path / "identities.json"
@@ -114,6 +128,7 @@ def test_a_board_keeps_its_secret_until_it_gets_another(bench: SerialBench, keys
     assert not [name for name in bench.board.files if "twoslot" in name]
 
 
+@pytest.mark.usefixtures("has_package")
 def test_the_cable_puts_keys_right_that_somebody_changed(bench: SerialBench, keys: Path) -> None:
     """Files and journal name an epoch of the attacker's; the next deploy with the right keys mends both."""
     give = ("deploy", "--port", bench.port, *GIVEN, "--keys", keys)
@@ -130,6 +145,7 @@ def test_the_cable_puts_keys_right_that_somebody_changed(bench: SerialBench, key
     assert cell is not None and (cell.key_epoch, cell.keys_digest) == (1, right)
 
 
+@pytest.mark.usefixtures("has_package")
 def test_a_developers_board_gets_the_public_part_of_a_key_and_its_mark(bench: SerialBench, tmp_path: Path) -> None:
     slotbench("keys", "development", tmp_path / "keys")
     public = tmp_path / "keys" / "development.pub"
@@ -138,7 +154,7 @@ def test_a_developers_board_gets_the_public_part_of_a_key_and_its_mark(bench: Se
     assert bench.board.files["/twoslot.devkey"] == public.read_bytes()
     assert json.loads(bench.board.files["/twoslot.json"])["development"] is True
     own = tmp_path / "desk.toml"
-    own.write_text('based_on = "generic_4m"\ndevelopment = true\n')
+    own.write_text('title = "Desk"\nbased_on = "generic_4m"\ndevelopment = true\nverified_on_hardware = false\n')
     slotbench("deploy", "--port", bench.port, *given, "--board", own)
     assert json.loads(bench.board.files["/twoslot.json"])["board"] == "desk"
     slotbench("deploy", "--port", bench.port, "--undo")
@@ -306,6 +322,7 @@ def test_a_boot_file_that_cannot_run_is_refused_before_anything_is_written(bench
     assert bench.board.files == before
 
 
+@pytest.mark.usefixtures("has_package")
 def test_a_deploy_tells_when_the_hook_does_not_run(bench: SerialBench) -> None:
     """Here a module of the same name comes first on the path."""
     bench.board.files["/twoslot_boot/__init__.py"] = b""
@@ -330,6 +347,7 @@ def test_reports_are_found_among_other_output() -> None:
 def test_a_board_on_cpython_runs_what_was_deployed(tmp_path: Path) -> None:
     package.package_files()
     folder = plain_folder(tmp_path / "board")
+    put_package(folder)
     with SerialBench(folder) as bench:
         bench.wait_for("boot: slot A")
         slotbench("deploy", "--port", bench.port, *GIVEN)

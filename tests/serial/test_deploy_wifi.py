@@ -14,7 +14,7 @@ from slotbench.repl import package
 from slotbench.repl.wifi import WifiNetwork
 from slotbench.vboard.network.base import AccessPoint
 from slotbench.vboard.network.wsgi import WsgiNetwork
-from support.serial.bench import SerialBench, plain_folder
+from support.serial.bench import SerialBench, plain_folder, put_package
 from support.serial.clients import slotbench
 from support.testbed import put_keys
 
@@ -30,7 +30,9 @@ def test_deploy_with_two_networks_and_a_wrong_password(
     network = WsgiNetwork(lambda environ, start: [])
     network.access_points = [AccessPoint("Café".encode(), b"it's a 'secret'"), AccessPoint(b"cellar", b"password2")]
     give = ("deploy", "--keys", tmp_path / "keys" / "lamp.keys", "--board", "generic_4m", "--server", "http://updates.lan")
-    with SerialBench(plain_folder(tmp_path / "board"), vm="micropython", network=network) as bench:
+    folder = plain_folder(tmp_path / "board")
+    put_package(folder)
+    with SerialBench(folder, vm="micropython", network=network) as bench:
         monkeypatch.setenv(VARIABLE, "it's a 'secre'")
         said = slotbench(*give, "--port", bench.port, "--wifi", "Café", fails=True)
         assert "the access point refuses the password of 'Café'" in said and "secre" not in said

@@ -18,6 +18,7 @@ from slotbench.formats.segments import pack_ram_part
 from slotbench.images.frozen import twoslot_number
 from slotbench.vboard.board import VirtualBoard
 from slotbench.mpy.pack import packed_files
+from slotbench.repl import package
 from slotbench.repl.first_application import no_application
 from slotbench.vboard.factory import board_files, factory_flash
 from slotbench.vboard.firmware import SMALLEST_BYTES, build, for_board
@@ -56,6 +57,14 @@ def plain_folder(path: Path, *, frozen: tuple[str, ...] = ()) -> BoardFolder:
     return BoardFolder.create(path, board.name, flash, {"/main.py": QUIET.encode()}, unique_id=ID)
 
 
+def put_package(folder: BoardFolder) -> None:
+    """Put twoslot's own files there, as after a deploy that was interrupted: the next one copies the others."""
+    for name, data in (package.package_files() | package.hook_file()).items():
+        place = folder.files_path / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+
+
 def stock_folder(path: Path, files: Mapping[str, bytes]) -> BoardFolder:
     """An ESP-01S with stock firmware, these files in its LittleFS, and no twoslot on it."""
     board = boards.load("esp01s_1m")
@@ -66,10 +75,10 @@ def stock_folder(path: Path, files: Mapping[str, bytes]) -> BoardFolder:
 
 def stock_folder_with_twoslot(path: Path, main: str) -> BoardFolder:
     """The same after `slotbench deploy`: twoslot is one file, and waits for its first application."""
-    package = {f"/{path}": data for path, data in {**packed_files(), **no_application()}.items()}
+    bundled = {f"/{path}": data for path, data in {**packed_files(), **no_application()}.items()}
     own = {path: data for path, data in board_files(SETTINGS | {"board": "esp01s_1m"}, b"", main=main).items()
            if not path.startswith("/twoslot/")}
-    return stock_folder(path, own | package)
+    return stock_folder(path, own | bundled)
 
 
 def stock_firmware() -> bytes:

@@ -60,14 +60,14 @@ class PowerCutBench:
 
     def testbed(self, name: str = "healthy") -> OfferTestBed:
         """Release 2 is good; the name tells what release 3 is: healthy, crash, withheld from all,
-        or offered with keys of the next epoch.
+        offered with keys of the next epoch, or patched: with a patch from release 2.
         """
         if name not in self._offered:
             folder = self._folder / f"{self.name}-{name}"
             folder.mkdir()
             testbed = OfferTestBed(
                 folder, board=self.name, seed=self.seed, keys=self._keys, main=MAIN, edit=self._edit,
-                vm=RememberingVM)
+                vm=RememberingVM, patches=int(name == "patched"))
             testbed.publish(_USED)
             used = testbed.board()
             update_to(used, _USED)
@@ -93,7 +93,7 @@ class ScenarioRun:
     on.
 
     Operations for which `hit` is true are cut. Whatever is cut, the board comes to what `ends`
-    says. `online` False: no network.
+    says. `online` False: no network. A cut may cost so many bytes `again`, beside a block.
     """
 
     testbed: OfferTestBed
@@ -102,6 +102,7 @@ class ScenarioRun:
     hit: Callable[[FlashOperation], bool]
     ends: Callable[[VirtualBoard], bool]
     online: bool = True
+    again: int = 0
 
     def network(self) -> Network:
         """What a board of this course is connected to."""

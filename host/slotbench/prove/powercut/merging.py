@@ -45,9 +45,9 @@ class KnownStateReached(Exception):
 
 
 def image_bytes(board: VirtualBoard) -> int:
-    """Bytes a board received in answers to requests for images."""
+    """Bytes a board received in answers to requests for images and patches."""
     requests = board.network.requests
-    return sum(request.received for request in requests if request.path.startswith("/images/"))
+    return sum(request.received for request in requests if request.path.startswith(("/images/", "/patches/")))
 
 
 class StateMerger:

@@ -113,6 +113,23 @@ def _half_way(course: ScenarioRun) -> int:
     return ops[len(ops) // 2]
 
 
+def patch(bench: PowerCutBench) -> list[ScenarioRun]:
+    """Blocks that a patch makes from the running image, and what the SDK saves meanwhile."""
+    if bench.profile.in_place:
+        return []
+    testbed = bench.testbed("patched")
+
+    def act(board: VirtualBoard) -> None:
+        _update(board)
+        asked = {request.path.split("/")[1] for request in board.network.requests}
+        require("patches" in asked and "images" not in asked, 6, "a patch makes all blocks")
+
+    hit = _transfer(bench.profile, _slot(bench.profile, testbed.used))
+    patches = (testbed.publisher.site.root / "patches").glob("*-*.patch")
+    whole = max(path.stat().st_size for path in patches)  # it comes once more from its start
+    return [ScenarioRun(testbed, testbed.used, act, hit, _latest, again=whole)]
+
+
 def verify(bench: PowerCutBench) -> list[ScenarioRun]:
     """A block decays after it was checked; the read-back of the whole finds it, and it is fetched
     again.
@@ -330,6 +347,7 @@ def keys(bench: PowerCutBench) -> list[ScenarioRun]:
 SCENARIOS: Final = {scenario.name: scenario for scenario in (
     Scenario("download", "block table, blocks, and what the SDK saves meanwhile", download, torn=16, weak=5),
     Scenario("resume", "the session after a download that lost power", resume, torn=16, weak=5),
+    Scenario("patch", "blocks that a patch makes from the running image", patch, torn=4, weak=2),
     Scenario("verify", "a block decays and is found by the read-back of the whole", verify, torn=24, weak=12),
     Scenario("cells", "journal cells behind one another", cells),
     Scenario("compaction", "journal cells that begin a new sector", compaction),
