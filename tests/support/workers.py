@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
-from collections.abc import Generator, Mapping
+import sys
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import pytest
+
+_TESTS = Path(__file__).parents[1]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -13,10 +19,24 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     """What is made here lives to the end: the garbage collector need not look at it, now or later."""
     gc.disable()
     try:
-        return (yield)
+        with _turn() if hasattr(session.config, "workerinput") and _is_new() else nullcontext():
+            return (yield)
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _is_new() -> bool:
+    """Whether no test was compiled in this tree yet."""
+    return not sys.dont_write_bytecode and not any(_TESTS.glob("*/__pycache__/test_*.pyc"))
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """One worker after another: what the first one compiles, all others read. It takes longer than to collect."""
+    with open(__file__, encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
