@@ -80,6 +80,22 @@ def test_the_start_after_it_updates_before_main(board: DeviceBoard) -> None:
     assert "updating before main.py" in vm.output and board.newest().active == 1
 
 
+@pytest.mark.parametrize("error", [MEMORY, STACK], ids=["MemoryError", "RuntimeError"])
+def test_a_program_that_restarts_by_itself_gets_its_update_at_that_start(
+    board: DeviceBoard, error: type[Exception],
+) -> None:
+    files = board.files
+    board.files = NeverLoads(files, "outcome", error)
+    board.files["/twoslot/agent.py"] = b"raise MemoryError"
+    assert run_main(board, board.start(), 2 * MINUTE_MS) is None  # too early for a restart of twoslot's
+
+    board.files = files
+    vm = board.start(reason=RESTART)
+    with pytest.raises(ChipReset):
+        vm.run_file("boot.py")
+    assert "before main.py" in vm.output and board.newest().active == 1
+
+
 @pytest.mark.parametrize(("known", "minutes"), [(0, 15), (1, 30), (2, 60), (3, 120)])
 def test_each_restart_without_use_doubles_the_time(board: DeviceBoard, known: int, minutes: int) -> None:
     board.files = NeverLoads(board.files, "schedule", MEMORY)
