@@ -20,7 +20,7 @@ from slotbench.vboard.chip.stack import StackGauge
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import NorFlash
 from support.chip.bench import any_micropython, flash_1m_micropython, need_slirp
-from support.chip.stack import FREE_APPLICATION, WATCHED_TICKS, nested
+from support.chip.stack import FREE_APPLICATION, nested, watched_ticks
 from support.device.stock import pack_with
 
 MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(500)\n"
@@ -150,7 +150,7 @@ def test_without_a_loader_a_program_travels_too(core: Path, tmp_path: Path) -> N
     with ChipBed(tmp_path, boards.load("generic_4m_stock"), image, seed=3) as bed:
         bundle = offer(bed, tmp_path, 2)
         flash = bed.flash()
-        bed.put_files(flash, bed.files(nested(FREE_APPLICATION, WATCHED_TICKS)))
+        bed.put_files(flash, bed.files(nested(FREE_APPLICATION, watched_ticks())))
         with bed.running(flash) as running:
             running.board.power_on()
             running.run_until(lambda: "used" in running.console.text, HALF_AN_HOUR_S)

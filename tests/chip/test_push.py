@@ -16,7 +16,7 @@ from slotbench.push.client import PORT, ListenerStatus, PushClient
 from slotbench.release.development import ON_BOARD, sign_development_release
 from support.chip.bench import need_slirp, recent_micropython
 from support.chip.interrupted import leave_missing
-from support.chip.stack import FREE_LISTENING, WATCHED_TICKS, nested
+from support.chip.stack import FREE_LISTENING, nested, watched_ticks
 from support.device.board import signing_key
 
 SECRET = bytes(range(32))
@@ -28,7 +28,7 @@ BOUND_MS = 500
 LISTENS = nested(FREE_LISTENING, """\
 twoslot.listen(10, wait=False)
 print("@slotbench listens 1")
-""" + WATCHED_TICKS)
+""" + watched_ticks())
 
 
 def test_what_was_pushed_answers(core: Path, tmp_path: Path) -> None:

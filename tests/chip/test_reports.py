@@ -13,21 +13,11 @@ from slotbench.release.identities import Identities
 from slotbench.server import BackgroundServer, BoardAuthenticator, ProvenReport, ReportIntake, create_app
 from slotbench.vboard.chip.network.slirp import HOST
 from support.chip.bench import need_slirp, recent_micropython
+from support.chip.stack import watched_ticks
 
 SECRET = bytes(range(32))
 LONGEST_MS = 500
-MAIN = """\
-import time, twoslot
-longest = 0
-while True:
-    begun = time.ticks_ms()
-    twoslot.tick()
-    took = time.ticks_diff(time.ticks_ms(), begun)
-    if took > longest:
-        longest = took
-        print("tick", took)
-    time.sleep_ms(200)
-"""
+MAIN = "import time, twoslot\n" + watched_ticks(200)
 
 
 def test_a_start_and_an_error_are_told_within_the_time_of_a_tick(core: Path, tmp_path: Path) -> None:
@@ -50,7 +40,7 @@ def test_a_start_and_an_error_are_told_within_the_time_of_a_tick(core: Path, tmp
             with bed.running(flash) as running:
                 running.board.power_on()
                 assert running.run_until(lambda: len(told) == 2, 120), (told, running.console.last_lines(20))
-                took = [int(ms) for ms in re.findall(rb"tick (\d+)", running.console.data)]
+                took = [int(ms) for ms in re.findall(rb"@slotbench longest (\d+)", running.console.data)]
     assert [(each.report.event, each.report.code) for each in told] == [(ReportEvent.START, 0), (ReportEvent.ERROR, 26)]
     assert all(each.report.free > 10_000 for each in told)
     print(f"the longest tick took {max(took)} ms; {[each.report.free for each in told]} bytes were free")

@@ -20,13 +20,13 @@ from slotbench.vboard.chip.network.slirp import HOST
 from slotbench.vboard.flash.nor import NorFlash
 from support.chip.bench import need_slirp, recent_micropython
 from support.chip.interrupted import leave_missing
-from support.chip.stack import FREE, WATCHED_TICKS, nested
+from support.chip.stack import FREE, nested, watched_ticks
 from support.mqtt.brokers import answer_pings, broker, message, welcome
 
 BOUND_MS = 500
 MISSING_EVERY = 60
 """The other blocks are in the slot already: that makes the download short."""
-MAIN = nested(FREE, WATCHED_TICKS)
+MAIN = nested(FREE, watched_ticks())
 LOSES_THE_LINE = nested(FREE, """\
 import os
 asked = []
@@ -43,7 +43,7 @@ def look():
         had.append(1)
         print("@slotbench deadline")
 twoslot._pollers.append(look)
-""" + WATCHED_TICKS)
+""" + watched_ticks())
 
 
 def served(hint: socket.socket) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textwrap import indent
 
-__all__ = ["FREE", "FREE_APPLICATION", "FREE_LISTENING", "WATCHED_TICKS", "nested"]
+__all__ = ["FREE", "FREE_APPLICATION", "FREE_LISTENING", "nested", "watched_ticks"]
 
 FREE = 3_300
 """Bytes that an application may use between the top of its main.py and our entry."""
@@ -14,7 +14,9 @@ FREE_APPLICATION = 2_000
 """Likewise, where applications are updated: littlefs below their stages asks nobody how much is left."""
 
 
-WATCHED_TICKS = """\
+def watched_ticks(every_ms: int = 10) -> str:
+    """The end of a main.py: tick() for ever. It prints the longest call and each new entry of the log."""
+    return f"""\
 longest = seen = 0
 while True:
     begun = time.ticks_ms()
@@ -26,9 +28,8 @@ while True:
     if len(twoslot._log) > seen:
         seen = len(twoslot._log)
         print("@log", twoslot._log[-1])
-    time.sleep_ms(10)
+    time.sleep_ms({every_ms})
 """
-"""The end of a main.py: tick() for ever. It prints the longest call and each new entry of the log."""
 
 
 def nested(free: int, program: str) -> str:
