@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from slotbench.errors import BenchError
 from slotbench.vboard.clock import Clock
+from slotbench.vboard.flash.littlefs import as_the_part
 from slotbench.vboard.flash.nor import BLOCK, SECTOR, BenchViolation, FlashOperation, NorFlash, PowerCut
 
 SIZE = 8 * SECTOR
@@ -45,6 +46,16 @@ def test_lenient_ands_as_the_part_does() -> None:
     flash.write(0, b"\xf0\x0f\xff\x00")
     flash.write(0, b"\xff\xff\x0f\xff")
     assert flash.read(0, 4) == b"\xf0\x0f\x0f\x00"
+
+
+def test_only_what_asks_for_it_programs_as_the_part_does() -> None:
+    flash = NorFlash(SIZE)
+    flash.write(0, b"\xf7\xff\xff\xff")
+    with as_the_part(flash):
+        flash.write(0, b"\x0f\xff\xff\xff")
+    assert flash.read(0, 4) == b"\x07\xff\xff\xff"
+    with pytest.raises(BenchViolation):
+        flash.write(0, b"\x0f\xff\xff\xff")
 
 
 @pytest.mark.parametrize(("addr", "length"), [(2, 4), (0, 3), (SIZE - 4, 8), (SIZE, 4), (-4, 4)])

@@ -12,6 +12,7 @@ from littlefs.lfs import LFSStat
 from slotbench.boards import Region
 from slotbench.formats.littlefs import CACHE_BYTES, PROGRAM_BYTES
 from slotbench.prove.applications.classes import TouchedBlocks
+from slotbench.vboard.flash.littlefs import as_the_part
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.signals import BenchViolation, DeviceOSError, PowerCut
 from slotbench.vboard.vm import CPythonVM
@@ -55,14 +56,11 @@ class _CutRegion(UserContext):
         return content[off : off + size]
 
     def prog(self, cfg: object, block: int, off: int, data: bytes) -> int:
-        """Program it, as the part does: littlefs may meet what a cut left half programmed, and reads back."""
+        """Program it."""
         self._touched.use(block)
         self._content.pop(block, None)
-        before, self.flash.lenient = self.flash.lenient, True
-        try:
+        with as_the_part(self.flash):
             return self._do(lambda: self.flash.write(self._start + block * SECTOR + off, data, "python"))
-        finally:
-            self.flash.lenient = before
 
     def erase(self, cfg: object, block: int) -> int:
         self._touched.erase(block)

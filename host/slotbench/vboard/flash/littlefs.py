@@ -6,7 +6,8 @@ be observed: after each piece of code, before the chip starts, and before downlo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from littlefs import LittleFS, LittleFSError
@@ -18,13 +19,26 @@ from slotbench.formats.littlefs_tree import LittlefsTree, read_tree
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["FRESH", "NEWEST_VERSION", "FlashFiles", "OwnFiles"]
+__all__ = ["FRESH", "NEWEST_VERSION", "FlashFiles", "OwnFiles", "as_the_part"]
 
 NEWEST_VERSION: Final = 0x00020001
 _BLANK: Final = b"\xff"
 FRESH: Final[Mapping[str, bytes]] = {
     "/boot.py": b"# This file is executed on every boot.\nimport gc\ngc.collect()\n"}
 """What a firmware puts into the filesystem that it makes where all is blank (modules/inisetup.py)."""
+
+
+@contextmanager
+def as_the_part(flash: NorFlash) -> Iterator[None]:
+    """Have programs clear bits only, and raise nothing: for littlefs, which reads back what it programs.
+
+    It may meet what a cut left half programmed.
+    """
+    before, flash.lenient = flash.lenient, True
+    try:
+        yield
+    finally:
+        flash.lenient = before
 
 
 class _Blocks:

@@ -12,7 +12,7 @@ from typing import Final
 from slotbench.boards import Region
 from slotbench.formats.littlefs import HEAD_BYTES, read_superblock
 from slotbench.mpy import INCOMPATIBLE, compile_package
-from slotbench.vboard.flash.littlefs import FlashFiles
+from slotbench.vboard.flash.littlefs import FlashFiles, as_the_part
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.flash.place import filesystem_place
 from slotbench.vboard.micropython.mirror import FlashMirror
@@ -116,10 +116,11 @@ class BoardFilesystem:
 
     def write_block(self, offset: int, data: bytes) -> None:
         """Program bytes of the filesystem, as `esp.flash_write` does."""
-        if self._flash is self._soc.flash:
-            self._soc.flash_write(self.place.start + offset, data)
-        else:
-            self._flash.write(offset, data)
+        with as_the_part(self._flash):
+            if self._flash is self._soc.flash:
+                self._soc.flash_write(self.place.start + offset, data)
+            else:
+                self._flash.write(offset, data)
         self._show(offset, len(data))
 
     def erase_block(self, block: int) -> None:
