@@ -26,7 +26,8 @@ STAGE: Final = "twoslot.part"
 BOOT: Final = "boot.py"
 OWN: Final = (
     HOOK, PACK, SECOND_PACK, MODULE, CHOICE, RECORD, "twoslot.json", "twoslot.keys", "twoslot.keys2",
-    "twoslot.secret", "twoslot.devkey", "twoslot.wifi", "twoslot.wifi.part", *RECORDS, PART, LIST_PART, WHY)
+    "twoslot.secret", "twoslot.devkey", "twoslot.wifi", "twoslot.wifi.part", *RECORDS, PART, LIST_PART, WHY,
+    "twoslot.etag", "twoslot.keys.part")
 """The files of twoslot beside its package."""
 
 _SHOWN: Final = (BOOT, "twoslot.json", "twoslot.secret")
