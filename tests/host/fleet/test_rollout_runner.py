@@ -363,6 +363,7 @@ def test_a_program_is_rolled_out_by_what_boards_prove_of_it(
     paused = course.turn(1)
     assert (paused.state, course.head.paused) == ("paused", True)
     assert paused.reason == f"{FLEET - len(taking)} of {FLEET} boards failed, more than 5 %"
+    assert course.turn(1).reason == paused.reason, "for a person who looks later"
 
 
 def test_a_program_beside_a_new_firmware_goes_with_it(
