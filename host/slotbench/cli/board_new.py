@@ -82,9 +82,7 @@ def new(
     if is_given(ctx, "keys_path") and not is_given(ctx, "product"):
         product = None  # they say it themselves
     _require_this_machine(server)
-    if identities_path is not None:
-        require_writable(identities_path)
-        Identities.load_or_none(identities_path)
+    _require_identities(identities_path)
     board = boards.load(board_name)
     pinned = b""
     if keys_path is not None:
@@ -121,8 +119,7 @@ def new(
     made = BoardFolder.create(folder, where, flash, files, vm=vm)
     place = " in slot A" if board.has_loader else ""
     if identities_path is not None and board.has_loader:
-        device_id = made.unique_id.hex()
-        Identities.add_board(identities_path, device_id, device_id, parse_secret(files["/twoslot.secret"]))
+        _tell_secret(identities_path, made.unique_id.hex(), files)
     click.echo(f"{folder}: {board.title}, id {made.unique_id.hex()}, {product} {version}{place}")
     if board.bench_only:
         click.echo(f"{board.name} is {boards.BENCH_ONLY}; twoslot's modules stand in for one.")
@@ -136,6 +133,17 @@ def new(
         click.echo("No keys are pinned: the board accepts no update.")
         click.echo(f"Copy the product's keys file to {made.files_path / 'twoslot.keys'}")
     click.echo(f"Run it{why}: slotbench board run {folder}")
+
+
+def _require_identities(path: Path | None) -> None:
+    """Raise BenchError before the work if the secret could not be saved there."""
+    if path is not None:
+        require_writable(path)
+        Identities.load_or_none(path)
+
+
+def _tell_secret(path: Path, device_id: str, files: dict[str, bytes]) -> None:
+    Identities.add_board(path, device_id, device_id, parse_secret(files["/twoslot.secret"]))
 
 
 def _files(

@@ -156,8 +156,8 @@ class RolloutRunner:
         if decision.step is RolloutStep.RESUME:  # what a person saw and accepted does not count again
             values |= {"failed_before": evidence.failed, "silent_before": evidence.silent, "step_at": now}
         reason = decision.reason
-        if decision.state in (RolloutState.PAUSED, RolloutState.ABORTED):
-            reason = reason or view.reason  # why it was paused stays until it goes on
+        if view.state is decision.state is RolloutState.PAUSED:
+            reason = view.reason  # why it was paused stays until it goes on
         self._note(view, now, decision.state, reason=reason, signed=signed, **values)
 
     def _note(
