@@ -188,6 +188,11 @@ def test_a_silent_server_gets_ten_seconds() -> None:
     assert late.text() == BODY, "a response within ten seconds is in time"
 
 
+def test_the_lines_between_chunks_have_no_limit_together() -> None:
+    client = answer(head("Transfer-Encoding: chunked") + chunked(*[b"x"] * 2000))
+    assert client.text() == b"x" * 2000
+
+
 def test_an_application_that_comes_back_late_is_no_delay_of_the_server() -> None:
     client = answer(ok(BODY))
     client.get("x")
