@@ -144,8 +144,8 @@ def _say_end(report: PreflightReport, running: RunningChip, has_ended: bool, sec
         report.crash = running.console.last_lines(_LINES)
         report.add("main.py goes on", False, f"the board restarted after {seconds:.1f} s")
     elif has_ended:
-        report.add(
-            "main.py goes on", True, f"it ended after {seconds:.1f} s, without an exception{_tick_words(board)}")
+        words = f"it ended after {seconds:.1f} s, without an exception{_tick_words(board)}"
+        report.add("main.py goes on", True, words)
     else:
         report.add("main.py goes on", True, f"it runs, for {seconds:.0f} s{_tick_words(board)}")
 
