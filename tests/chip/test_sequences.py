@@ -28,7 +28,7 @@ def sequences() -> list[list[str]]:
     return [[first, *re.findall(r"(?:PART|LAST)\((\w+)\)", others)] for first, others in rows]
 
 
-class Writer:
+class SequenceWriter:
     """Assembly of sequences with operands of a seed."""
 
     def __init__(self, seed: int) -> None:
@@ -131,7 +131,7 @@ def outcome(machine: Machine) -> tuple[Registers, int, object]:
 
 
 def test_each_does_what_its_instructions_do(folder: Path) -> None:
-    rng, writer = random.Random(SEED), Writer(SEED)
+    rng, writer = random.Random(SEED), SequenceWriter(SEED)
     listed = sequences()
     assert len(listed) > 50
     labels = {f"row_{row}_{variant}": parts for row, parts in enumerate(listed) for variant in range(VARIANTS)}
