@@ -164,6 +164,14 @@ def test_a_crash_inside_tick_is_no_crash_of_the_application(board: DeviceBoard, 
     assert board.soc.read_word(TURNS) & BUSY == 0
 
 
+def test_a_crash_inside_tick_is_not_the_fifth_of_the_application(board: DeviceBoard) -> None:
+    board.start()
+    board.soc.write_word(KEPT, 4 << 8)
+    set_flag(board, BUSY)
+    said = start(board, WATCHDOG)
+    assert ONE_CHECK in said and SAFE_MODE not in said
+
+
 def test_a_release_that_crashed_before_the_hook_was_not_inside_tick(board: DeviceBoard) -> None:
     """tick() had restarted into its trial: that is what is still noted."""
     board.start()
