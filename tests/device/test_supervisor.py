@@ -309,6 +309,16 @@ def test_after_the_set_time_without_a_turn_a_start_checks(
             break
 
 
+def test_a_week_is_the_longest_however_many_checks_failed(make_board: Callable[..., DeviceBoard]) -> None:
+    """The count of seconds ends a little above it."""
+    board = make_board(unattended=604_800)
+    is_due = board.start().import_("twoslot.recovery.unattended").is_due
+    board.soc.write_word(KEPT, 2 << 24)
+    for units, due in ((60_479, False), (60_480, True)):
+        board.soc.write_word(TIME, units)
+        assert is_due() is due
+
+
 def test_no_check_falls_into_quiet_hours(make_board: Callable[..., DeviceBoard]) -> None:
     board = make_board(quiet=[0, 1])
     vm = board.start()
