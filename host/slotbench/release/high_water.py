@@ -167,5 +167,6 @@ class HighWater:
         except BenchError as error:
             if not self._has_warned:
                 _log.warning(
-                    "%s: what is published is not written down beside the keys; only the site knows it", error)
+                    "%s: what is published is not written down beside the keys; only the site knows it",
+                    error)
             self._has_warned = True
