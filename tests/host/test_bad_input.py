@@ -207,7 +207,8 @@ def test_sign_with_a_file_that_is_not_a_key(
     (tmp_path / "text").write_text("hello")
     assert refused_sign(2, path, "--key", tmp_path / "text") == (
         f"not a private key: {tmp_path / 'text'}; make one with `slotbench keys new`")
-    assert refused_sign(2, path, "--key", tmp_path / "none").startswith("cannot read (No such file")
+    said = refused_sign(2, path, "--key", tmp_path / "none")
+    assert said.startswith("cannot read (No such file") and said.endswith("slotbench keys rotate --online`")
 
 
 def test_sign_with_a_wrong_or_missing_passphrase(

@@ -178,6 +178,32 @@ def test_a_lost_key_is_named(init: Init, tmp_path: Path) -> None:
     assert ran.code == 2 and "a private key is missing: keys/offline.pem; bring it back from a backup" in ran.err
 
 
+@pytest.mark.parametrize(("kept", "cure"), [
+    ("keys/lamp.1.keys", "copy keys/lamp.1.keys there"),
+    ("site/keys/lamp.keys", "copy site/keys/lamp.keys there"),
+    ("keys/lamp.published", "bring it back from a backup"),
+])
+def test_a_lost_keys_file_is_not_made_anew(init: Init, tmp_path: Path, kept: str, cure: str) -> None:
+    """Boards trust the lost one: another of epoch 1 would be refused by all of them."""
+    assert init("lamp").code == 0
+    lost = tmp_path / "keys" / "lamp.keys"
+    (tmp_path / kept).parent.mkdir(exist_ok=True)
+    lost.rename(tmp_path / kept)
+    for _ in range(2):
+        ran = init("lamp")
+        assert ran.code == 2 and "the keys file is missing: keys/lamp.keys; " in ran.err and cure in ran.err
+        (tmp_path / PROJECT_FILE).unlink(missing_ok=True)
+    assert not lost.exists()
+
+
+def test_what_a_project_lacks_is_made_and_said(init: Init, tmp_path: Path) -> None:
+    assert init("lamp").code == 0
+    (tmp_path / "keys" / "lamp.keys").unlink()
+    ran = init("lamp")
+    assert ran.code == 0 and "keys/lamp.keys: public" in ran.out
+    assert "lamp is a project already; what was missing was made" in ran.out
+
+
 def test_killed_at_any_step_it_can_be_typed_again(
     init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: Sampler,
 ) -> None:

@@ -290,6 +290,14 @@ def test_a_folder_without_releases_is_refused(tmp_path: Path, site: Store) -> No
         require_published(tmp_path)
 
 
+def test_a_site_that_may_not_be_read_is_no_empty_one(
+    published: Store, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "heads")
+    with pytest.raises(BenchError, match="folder cannot be read: .*heads; check its rights"):
+        require_published(published.root)
+
+
 def test_a_folder_with_releases_is_accepted(published: Store) -> None:
     require_published(published.root)
 
