@@ -10,11 +10,12 @@ import pytest
 from slotbench.prove.testbed import HOURS_MS, NOW, TestBed
 from slotbench.vboard.board import VirtualBoard
 from support.applications import program, publish_application, record_of, runs_application
+from support.testbed import BUSY_MAIN
 
 
 @pytest.fixture
 def testbed(tmp_path: Path) -> TestBed:
-    return TestBed(tmp_path)
+    return TestBed(tmp_path, main=BUSY_MAIN)
 
 
 Printed = list[str]
