@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,7 @@ _BEGINNING: Final = 20
 
 _others: Final[dict[bytes, bytes]] = {}
 """What `know` was told."""
-_last_found: Final[dict[str, tuple[bytes | None, ...]]] = {}
+_last_found: Final[dict[str, tuple[bytes, ...]]] = {}
 """By root: the definitions of the last board that has those of the installed package."""
 
 
@@ -33,12 +34,13 @@ def as_built(path: str, content: bytes, files: Mapping[str, bytes]) -> bytes:
     """A source of the package as `slotbench.mpy.inlined` makes it of what is in the board's `files`."""
     root = path[:path.index(PACKAGE) + len(PACKAGE)]
     if content in (ready := _ready()):
-        names, definitions = _defining(root)
-        found = tuple(map(files.get, names))
-        # Most boards have the very objects of the board before: no text is compared then.
-        if all(map(operator.is_, found, _last_found.get(root, definitions))) or found == definitions:
-            _last_found[root] = found
-            return ready[content]
+        definitions, those_of = _defining(root)
+        with suppress(KeyError):
+            found = those_of(files)
+            # Most boards have the very objects of the board before: no text is compared then.
+            if found == _last_found.get(root, definitions) or found == definitions:
+                _last_found[root] = found
+                return ready[content]
     package = {
         name.removeprefix(root): source for name, source in files.items()
         if name.startswith(root) and name.endswith(".py")}
@@ -108,7 +110,9 @@ def _ready() -> Mapping[bytes, bytes]:
 
 
 @functools.cache
-def _defining(root: str) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
-    """Paths below `root` and sources of the modules that define constants."""
+def _defining(root: str) -> tuple[tuple[bytes, ...], Callable[[Mapping[str, bytes]], tuple[bytes, ...]]]:
+    """The sources of the modules that define constants, and what takes those below `root` out of a board's
+    files: it raises KeyError where one is missing.
+    """
     defining = {name: source for name, source in sources().items() if b" = const(" in source}
-    return tuple(root + name for name in defining), tuple(defining.values())
+    return tuple(defining.values()), operator.itemgetter(*(root + name for name in defining))
