@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import functools
-import operator
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +24,7 @@ _BEGINNING: Final = 20
 
 _others: Final[dict[bytes, bytes]] = {}
 """What `know` was told."""
-_last_found: Final[dict[str, tuple[bytes, ...]]] = {}
+_last_found: Final[dict[str, tuple[bytes | None, ...]]] = {}
 """By root: the definitions of the last board that has those of the installed package."""
 
 
@@ -34,13 +32,12 @@ def as_built(path: str, content: bytes, files: Mapping[str, bytes]) -> bytes:
     """A source of the package as `slotbench.mpy.inlined` makes it of what is in the board's `files`."""
     root = path[:path.index(PACKAGE) + len(PACKAGE)]
     if content in (ready := _ready()):
-        definitions, those_of = _defining(root)
-        with suppress(KeyError):
-            found = those_of(files)
-            # Most boards have the very objects of the board before: no text is compared then.
-            if found == _last_found.get(root, definitions) or found == definitions:
-                _last_found[root] = found
-                return ready[content]
+        names, definitions = _defining(root)
+        found = tuple(map(files.get, names))
+        # Most boards have the very objects of the board before: no text is compared then.
+        if found == _last_found.get(root, definitions) or found == definitions:
+            _last_found[root] = found
+            return ready[content]
     package = {
         name.removeprefix(root): source for name, source in files.items()
         if name.startswith(root) and name.endswith(".py")}
@@ -110,9 +107,7 @@ def _ready() -> Mapping[bytes, bytes]:
 
 
 @functools.cache
-def _defining(root: str) -> tuple[tuple[bytes, ...], Callable[[Mapping[str, bytes]], tuple[bytes, ...]]]:
-    """The sources of the modules that define constants, and what takes those below `root` out of a board's
-    files: it raises KeyError where one is missing.
-    """
+def _defining(root: str) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+    """Paths below `root` and sources of the modules that define constants."""
     defining = {name: source for name, source in sources().items() if b" = const(" in source}
-    return tuple(defining.values()), operator.itemgetter(*(root + name for name in defining))
+    return tuple(root + name for name in defining), tuple(defining.values())
