@@ -59,7 +59,7 @@ def advance(state: _State, message: bytes) -> _State:
 
 
 def _compress(state: _State, block: tuple[int, ...]) -> _State:
-    """A word twice in a row, `w * _TWICE`, is turned by a shift: what is above 32 bits falls away with the sum."""
+    """`w * _TWICE` is a word twice: a shift turns it, and what is above 32 bits falls away with the sum."""
     words = list(block)
     for i in range(16, 64):
         w15, w2 = words[i - 15], words[i - 2]
