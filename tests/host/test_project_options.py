@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -103,18 +104,29 @@ def test_each_verb_takes_from_the_project_what_it_has() -> None:
     assert missing == WITHOUT
 
 
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a project with two releases is kept, from the first test that makes one."""
+    return tmp_path_factory.mktemp("shipped") / "project"
+
+
 @pytest.fixture
 def in_project(
-    tmp_path: Path, ring: KeyRing, slotbench: RunCommand, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, ring: KeyRing, slotbench: RunCommand, monkeypatch: pytest.MonkeyPatch, shipped: Path,
 ) -> RunCommand:
     """Run verbs below a project with two releases."""
-    (tmp_path / PROJECT_FILE).write_text(f'product = "{PRODUCT}"\nboard = "generic_4m"\n')
-    (tmp_path / "below").mkdir()
+    if shipped.exists():
+        shutil.copytree(shipped, tmp_path, dirs_exist_ok=True)
+    else:
+        (tmp_path / PROJECT_FILE).write_text(f'product = "{PRODUCT}"\nboard = "generic_4m"\n')
+        (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
-    for seed in (1, 2):
-        Path("firmware.bin").write_bytes(make_firmware(96 * 1024, seed=seed))
-        monkeypatch.setattr("time.time", lambda: float(NOW + seed))
-        assert slotbench("ship", "firmware.bin", "--yes").code == 0
+    if not shipped.exists():
+        for seed in (1, 2):
+            Path("firmware.bin").write_bytes(make_firmware(48 * 1024, seed=seed))
+            monkeypatch.setattr("time.time", lambda: float(NOW + seed))
+            assert slotbench("ship", "firmware.bin", "--yes").code == 0
+        shutil.copytree(tmp_path, shipped)
     monkeypatch.setattr("time.time", lambda: float(NOW + 9))
     return slotbench
 

@@ -50,6 +50,7 @@ class HighWater:
         self.epoch = 0
         self.latest = 0
         self._channels: dict[str, _ChannelMark] = {}
+        self._has_warned = False
 
     @classmethod
     def beside(cls, keys_path: Path, product: str) -> HighWater:
@@ -164,5 +165,8 @@ class HighWater:
         try:
             write_atomic(self.path, text.encode() + b"\n")
         except BenchError as error:
-            _log.warning(
-                "%s: what is published is not written down beside the keys; only the site knows it", error)
+            if not self._has_warned:
+                _log.warning(
+                    "%s: what is published is not written down beside the keys; only the site knows it",
+                    error)
+            self._has_warned = True
