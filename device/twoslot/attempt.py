@@ -1,5 +1,6 @@
 # The beginning of an attempt: everything that its stages leave to one another. Loaded for that only.
 import gc
+import micropython
 
 from micropython import const
 
@@ -7,6 +8,10 @@ from twoslot import settings
 from twoslot.constants import PHASE_GET, STAGE_FACTS, STATE_HEAD
 
 _STAGES = const(18000)  # bytes that the stages need from here on, those of a patch too
+# Where modules.py has room: bytes of the heap, with a push beside it too, and of the stack in use at most. It
+# takes some 600 more of the stack.
+_ROOM = const(22000)
+_STACK = const(5600)
 
 
 def begin(agent, force, download, etag):
@@ -16,7 +21,12 @@ def begin(agent, force, download, etag):
     if agent.pushed is not None:
         agent.pushed = None  # an attribute more costs 96 bytes
     # Collections take time. Where there is room beside the stages they need not come at each kilobyte.
-    gc.threshold(max(1024, gc.mem_free() - _STAGES))
+    free = gc.mem_free()
+    gc.threshold(max(1024, free - _STAGES))
+    if free > _ROOM and micropython.stack_use() < _STACK and not agent.modules:
+        from twoslot import modules
+
+        agent.modules = modules.begin()
     s = settings.load()
     agent.server, agent.product, agent.channel = s["server"], s["product"], s["channel"]
     agent.attempts, agent.auto = s["attempts"], s["confirm"] == "auto"

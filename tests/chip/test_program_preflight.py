@@ -73,6 +73,7 @@ def test_a_program_that_restarts_the_board_fails_and_one_that_ends_is_told_of(im
     assert report.result is Preflight.FAILED and "the board restarted after" in seen(report, "main.py goes on")
     report = tried(image, tmp_path, {"main.py": "print('done')\n"})
     assert report.result is Preflight.PASSED and "it ended after" in seen(report, "main.py goes on")
+    assert seen(report, "main.py goes on").endswith("it never called twoslot.tick(): no trial of it ends well, and boards go back")
 
 
 def test_main_mpy_is_started_by_no_firmware(image: bytes) -> None:

@@ -119,6 +119,12 @@ def test_a_trial_that_never_reached_the_hook_is_noted(decider: Decider, reached:
     assert cell.rounds == 1 + 256 * (not reached)
 
 
+def test_a_trial_that_reached_the_hook_takes_the_note_back(decider: Decider) -> None:
+    """A person forced it again: the number of its trials goes on where it was."""
+    cell = fallback(decider, trial_cell(spent=first(3), rounds=1, never_reached=True, unproven_counter=6))
+    assert (cell.report, cell.rounds) == (Report.UNPROVEN, 2)
+
+
 def test_one_crash_among_three_attempts_is_enough(decider: Decider) -> None:
     words = (Ended.POWER_LOST, Ended.DEADLINE, Ended.EXCEPTION, *[None] * 5)
     cell = fallback(decider, trial_cell(spent=first(3), ended=words))

@@ -164,6 +164,15 @@ def test_hints_one_after_another_wait_longer_and_longer() -> None:
     assert gaps == pytest.approx([1, 2, 4, 8, 16], rel=0.05), "minutes between checks"
 
 
+def test_weeks_of_silence_stay_a_small_number() -> None:
+    """Beyond 30 bits MicroPython allocates a number on the heap, at each poll."""
+    ear = Ear(WELCOME)
+    for _ in range(20):
+        ear.clock.advance_ms(86_400_000)
+        ear.hint.poll()
+    assert -(1 << 30) < ear.hint.rest_ms <= -7_200_000
+
+
 def test_a_hint_that_is_withdrawn_is_none() -> None:
     """Only the last message counts."""
     ear = Ear(WELCOME, message(TOPIC, b"12"), Wait(40_000), message(TOPIC, b"13"), message(TOPIC, b"12"))

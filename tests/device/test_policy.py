@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
@@ -104,6 +105,27 @@ def test_an_unproven_release_is_tried_again(policy_bench: PolicyBench) -> None:
     policy_bench.facts.update({"unproven": COUNTER, "rounds": 3, "bad": COUNTER - 1})
 
     assert policy_bench.check_offer(offer())
+
+
+def test_trials_of_another_release_hold_this_one_up_in_no_way(policy_bench: PolicyBench) -> None:
+    for rounds in (4, 257):
+        policy_bench.facts.update({"unproven": COUNTER - 1, "rounds": rounds})
+        assert policy_bench.check_offer(offer())
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_head_of_a_channel_that_the_board_left_is_no_older_than_it_saw_there(
+    policy_bench: PolicyBench, place: int,
+) -> None:
+    seen = [(TAG ^ 1, 99), (TAG ^ 2, 99), (TAG ^ 3, 99)]
+    policy_bench.facts["tag"] = TAG ^ 4
+    for seq, is_old in ((12, False), (13, True)):
+        seen[place] = TAG, seq
+        policy_bench.facts["others"] = b"".join(struct.pack("<II", *each) for each in seen)
+        if is_old:
+            policy_bench.require_refusal(offer(), 35, 12)
+        else:
+            assert policy_bench.check_offer(offer())
 
 
 def test_a_release_without_proof_is_tried_again_after_three_days(policy_bench: PolicyBench) -> None:

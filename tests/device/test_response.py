@@ -37,7 +37,8 @@ FRAMINGS = {
     "what S3 stores": ok(BODY, "Content-Encoding: aws-chunked"),
     "the same length twice": head(f"Content-Length: {len(BODY)}, {len(BODY)}") + BODY,
     "early hints": head("Link: </x>; rel=preload", status="103 Early Hints") + ok(BODY),
-    "two interim responses": head(status="100 Continue") + head("Content-Length: 3", status="102 Processing") + ok(BODY),
+    "two interim responses, whose headers are their own": head(status="100 Continue")
+    + head("Content-Length: 3", "Transfer-Encoding: chunked", "Connection: close", status="102 Processing") + ok(BODY),
     "6 KB of headers": ok(BODY, *(f"X-{number}: {'v' * 90}" for number in range(62))),
     "bare newlines": ok(BODY).replace(b"\r\n", b"\n"),
     "long header": ok(BODY, "X-Padding: " + "p" * 1000),
@@ -185,6 +186,20 @@ def test_a_silent_server_gets_ten_seconds() -> None:
 
     late = answer(Wait(9_000), ok(BODY))
     assert late.text() == BODY, "a response within ten seconds is in time"
+
+
+def test_the_lines_between_chunks_have_no_limit_together() -> None:
+    client = answer(head("Transfer-Encoding: chunked") + chunked(*[b"x"] * 2000))
+    assert client.text() == b"x" * 2000
+
+
+def test_an_application_that_comes_back_late_is_no_delay_of_the_server() -> None:
+    client = answer(ok(BODY))
+    client.get("x")
+    view = memoryview(bytearray(len(BODY)))
+    client.response.wait_ms(len(BODY))
+    client.board.soc.clock.advance_ms(60_000)
+    assert client.response.fill((view,)) and view == BODY
 
 
 @pytest.mark.parametrize("size", [1, 30, 45, 60])

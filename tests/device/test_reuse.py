@@ -10,7 +10,7 @@ from slotbench.formats import blocks
 from slotbench.vboard.flash.nor import SECTOR
 from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
-from support.device.board import BOARD, DeviceBoard
+from support.device.board import BOARD, DeviceBoard, refusal
 from support.device.site import BLOCKS, DONE, IMAGE, Site, Updater
 
 RUNNING, SPARE = BOARD.slots
@@ -62,6 +62,16 @@ def test_a_block_that_is_not_what_the_running_table_says_is_fetched(updater: Upd
     assert updater.slot() == IMAGE
     assert fetched(updater) == [f"bytes=12288-{LAST * SECTOR - 1}"]
     assert updater.written_blocks().count(7) == 1, "a wrong block was written"
+
+
+def test_a_copy_that_did_not_take_is_no_block_in_place(updater: Updater) -> None:
+    """It is fetched like any other, and its sector is given up by the writer."""
+    sector = SPARE.image.start // SECTOR + 7
+    updater.board.flash.poke(sector * SECTOR, bytes(SECTOR))
+    updater.board.flash.set_stuck(sector)
+    with refusal(updater.vm, "FlashError", 60, sector * SECTOR):
+        updater.run()
+    assert fetched(updater)
 
 
 @pytest.mark.parametrize("table", [b"\xff" * SECTOR, bytes(SECTOR), blocks.table_sector(blocks.block_table(IMAGE))],

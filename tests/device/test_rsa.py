@@ -41,8 +41,9 @@ def accepts(seal: Any, modulus: bytes, signature: bytes, digest: bytes) -> bool:
 
 def raw(key: SigningKey, block: bytes) -> bytes:
     """The number that RSA turns into this block when it is verified."""
-    private = key.private.private_numbers()
-    number = pow(int.from_bytes(block, "big"), private.d, private.public_numbers.n)
+    private, number = key.private.private_numbers(), int.from_bytes(block, "big")
+    by_p, by_q = pow(number, private.dmp1, private.p), pow(number, private.dmq1, private.q)
+    number = by_q + private.q * ((by_p - by_q) * private.iqmp % private.p)
     return number.to_bytes(384, "big")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slotbench.formats.journal import Report, newest_cell
+from slotbench.formats.journal import JournalCell, Report, SlotState, newest_cell
 from slotbench.formats.rtc import BootReason
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, DeviceBoard
@@ -46,8 +46,12 @@ def test_the_fifth_crash_in_a_row_starts_safe_mode(board: DeviceBoard, reason: i
     assert SAFE_MODE in said and "main.py follows" in said, "Ctrl-C ends it"
 
 
-def test_it_is_reported_once(board: DeviceBoard) -> None:
+@pytest.mark.parametrize("before", [(Report.CONFIRMED, 5), (Report.SAFE_MODE, 4)])
+def test_it_is_reported_once_for_a_release(board: DeviceBoard, before: tuple[Report, int]) -> None:
     region = BOARD.journal
+    board.put_cell(0, JournalCell(
+        sequence=1, state_a=SlotState.CONFIRMED, counter_a=5, attempts=3, copies=8, report=before[0],
+        report_counter=before[1]))
     for _ in range(7):
         crash(board)
     found = newest_cell(board.flash.peek(region.start, region.size))

@@ -509,8 +509,8 @@ def test_a_year_of_two_hundred_boards(
     board: DeviceBoard, vm: CPythonVM, make: Make, sampler: Sampler,
 ) -> None:
     """Power returns to all boards at one moment; quiet from 22 to 6 UTC; a day without a server."""
-    boards, days = (200, YEAR) if sampler.whole else (100, YEAR // 3)
-    sampler.say("days of boards that poll, each", boards * days, 200 * YEAR, "100 boards for four months")
+    boards, days = (200, YEAR) if sampler.whole else (64, YEAR // 3)
+    sampler.say("days of boards that poll, each", boards * days, 200 * YEAR, "64 boards for four months")
     year_ms, day_ms = days * DAY_S * 1000, DAY_S * 1000
     set_clock(vm, 12)
     clock = board.soc.clock
@@ -545,5 +545,5 @@ def test_a_year_of_two_hundred_boards(
     # Two or three checks fit between 6 and 22, six hours apart and give or take a tenth.
     assert (days - 7) * 2 < each < (days - 7) * 4
     assert 100 <= failures / boards < 130, "every half an hour at last"
-    # 200 checks spread over 36 minutes each morning: six a minute, and chance.
-    assert max(settled.values()) < boards // 8, "too many checks in one minute"
+    # 200 checks spread over 36 minutes each morning: six a minute, and chance, which is more of a few boards.
+    assert max(settled.values()) < boards // (8 if sampler.whole else 6), "too many checks in one minute"

@@ -164,6 +164,14 @@ def test_a_crash_inside_tick_is_no_crash_of_the_application(board: DeviceBoard, 
     assert board.soc.read_word(TURNS) & BUSY == 0
 
 
+def test_a_crash_inside_tick_is_not_the_fifth_of_the_application(board: DeviceBoard) -> None:
+    board.start()
+    board.soc.write_word(KEPT, 4 << 8)
+    set_flag(board, BUSY)
+    said = start(board, WATCHDOG)
+    assert ONE_CHECK in said and SAFE_MODE not in said
+
+
 def test_a_release_that_crashed_before_the_hook_was_not_inside_tick(board: DeviceBoard) -> None:
     """tick() had restarted into its trial: that is what is still noted."""
     board.start()
@@ -299,6 +307,16 @@ def test_after_the_set_time_without_a_turn_a_start_checks(
         assert (ONE_CHECK in said) == (hour == hours)
         if hour == hours:
             break
+
+
+def test_a_week_is_the_longest_however_many_checks_failed(make_board: Callable[..., DeviceBoard]) -> None:
+    """The count of seconds ends a little above it."""
+    board = make_board(unattended=604_800)
+    is_due = board.start().import_("twoslot.recovery.unattended").is_due
+    board.soc.write_word(KEPT, 2 << 24)
+    for units, due in ((60_479, False), (60_480, True)):
+        board.soc.write_word(TIME, units)
+        assert is_due() is due
 
 
 def test_no_check_falls_into_quiet_hours(make_board: Callable[..., DeviceBoard]) -> None:

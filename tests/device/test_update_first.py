@@ -127,7 +127,7 @@ def test_the_times_are_counted_to_seven(board: DeviceBoard) -> None:
     board.start()
     board.soc.write_word(KEPT, 7 << 28)
     starved(board)
-    after = run_main(board, start_again(board), 600 * MINUTES_MS)
+    after = run_main(board, start_again(board), 600 * MINUTES_MS, every_ms=5000)
 
     assert after is not None and 120 * MINUTES_MS < after < 140 * MINUTES_MS
     assert word(board) == ALONE | 7 << 28

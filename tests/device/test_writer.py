@@ -129,6 +129,19 @@ def test_the_longest_image_fills_the_slot(board: DeviceBoard, vm: CPythonVM) -> 
     assert all(addr in SLOT.image or addr in SLOT.table for addr in changed), "written outside the spare slot"
 
 
+def test_an_image_of_another_digest_is_scanned_three_times_and_refused(bench: WriterBench) -> None:
+    """Its blocks are what the table says: nothing can be fetched that would mend it."""
+    bench.fill()
+    bench.agent.plan["sha256"] = bytes(32)
+    bench.agent.state = VERIFY
+    scans = 0
+    with refusal(bench.vm, "ReleaseError", 43, 0):
+        while scans < 9:
+            bench.scan.step(bench.agent)
+            scans += bench.agent.state == VERIFY and not bench.agent.next
+    assert scans == 2, "behind the first look at it"
+
+
 # The block table.
 
 

@@ -17,7 +17,7 @@ from support.sampling import Sampler
 ROOT = Path(__file__).parents[2]
 RUNS = {"answer": 500, "windowlog": 700, "journal": 700, "blocks": 700}
 USUAL_RUNS = 1500
-DRAWN = 2
+DRAWN = 1
 """Of the targets, without --whole: each is a process that is instrumented first, for longer than it runs."""
 
 

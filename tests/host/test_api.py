@@ -13,7 +13,7 @@ from slotbench import BenchError, Preflight, Stage
 from slotbench.project import PROJECT_FILE
 from support.samples import NOW, PRODUCT, KeyRing, make_firmware
 
-SMALL = make_firmware(96 * 1024)
+SMALL = make_firmware(48 * 1024)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_second_firmware_has_patches_as_the_project_says(
         file.write(line)
     project = slotbench.open_project()
     for banner in ("v1.25.0", "v1.26.0"):
-        (tmp_path / "firmware.bin").write_bytes(make_firmware(96 * 1024, banner=banner))
+        (tmp_path / "firmware.bin").write_bytes(make_firmware(48 * 1024, banner=banner))
         shipment = project.build("firmware.bin")
         project.sign(shipment, "secret")
         project.publish(shipment)

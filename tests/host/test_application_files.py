@@ -68,7 +68,7 @@ def test_files_are_in_the_order_of_the_list(folder: MakeFolder) -> None:
     ("webrepl_cfg.py", "belongs to the board.*; leave it on the board, where WebREPL looks for it"),
     ("twoslot/agent.py", "of twoslot, and lies on the board outside of the program"),
     ("twoslot.json", "of twoslot, and lies on the board outside of the program"),
-    ("gr\u00fcn.py", "not printable ASCII without a backslash: .*gr.xfcn.py; rename it"),
+    ("gr\u00fcn.py", "not printable ASCII without a backslash: .*gr\u00fcn.py; rename it"),
     ("a\\b.py", "not printable ASCII without a backslash"),
     ("a\n.txt", r"not printable ASCII without a backslash: .*a\\n.txt"),
     ("a .txt /b", "begins or ends with a space"),

@@ -10,7 +10,7 @@ import pytest
 from support.commands import CommandResult, RunCommand
 from support.samples import PRODUCT, KeyRing, files_below, make_firmware
 
-SMALL = make_firmware(96 * 1024)
+SMALL = make_firmware(48 * 1024)
 
 
 @pytest.fixture

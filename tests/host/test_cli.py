@@ -280,7 +280,7 @@ def test_release_show_prints_words(slotbench: RunCommand, firmware_file: Path) -
 
     assert ran.code == 0
     assert ran.out == (
-        f"{firmware_file}: an image of the bench, which no chip runs\n  length   641964 bytes\n"
+        f"{firmware_file}: an image of the bench, which no chip runs\n  length   101292 bytes\n"
         f"  details  slotbench inspect {firmware_file}\n")
 
 

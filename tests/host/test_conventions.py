@@ -67,6 +67,13 @@ def test_each_verb_is_listed_once_under_a_heading_and_is_there() -> None:
                 assert words.endswith(".") and len(words) <= 48, f"{name}: {words}"
 
 
+def test_no_line_of_a_group_is_cut_off(slotbench: RunCommand) -> None:
+    """Click cuts a docstring that is too long for the list of its group."""
+    for group in {verb.rpartition(" ")[0] for verb in all_verbs()}:
+        lines = slotbench(*group.split(), "--help").out.splitlines()
+        assert not [line for line in lines[1:] if line.endswith("...")], group
+
+
 def test_the_verbs_that_tell_something_have_json_of_the_one_shape() -> None:
     with_json = {
         name: parameter for name, command in all_verbs().items() for parameter in command.params

@@ -39,8 +39,11 @@ def test_child():
 """
 
 
-def test_the_dearest_tests_are_listed_first(pytester: pytest.Pytester) -> None:
+def test_the_dearest_tests_are_listed_first(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch,
+) -> None:
     pytester.makepyfile(test_spending=SPENDING)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # loading all that are installed takes most of the time
     run = pytester.runpytest_inprocess("-p", "support.cpu", "-p", "no:cacheprovider", "--cpu=2")
     seconds = {line.split()[-1]: float(line.split()[0]) for line in run.outlines if "test_spending.py::" in line}
     assert seconds.keys() == {"test_spending.py::test_child", "test_spending.py::test_fixture"}

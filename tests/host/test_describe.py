@@ -29,7 +29,7 @@ def test_describe_an_image(tmp_path: Path, firmware_file: Path) -> None:
     said = describe_file(firmware_file)
 
     assert said.title == "an image of the bench, which no chip runs"
-    assert said.lines == (("length", "641964 bytes"), ("details", f"slotbench inspect {firmware_file}"))
+    assert said.lines == (("length", "101292 bytes"), ("details", f"slotbench inspect {firmware_file}"))
     assert said.fields["kind"] == "image" and said.fields["problem"] is None
     json.dumps(said.fields)
 

@@ -15,8 +15,10 @@ import pytest
 
 from slotbench.errors import BenchError
 from slotbench.formats.document import key_id
+from slotbench.formats.head import Head
 from slotbench.formats.keys import Role
 from slotbench.release import documents, epochs
+from slotbench.release.high_water import LONGEST_BREAK_S, HighWater
 from slotbench.release.keys import NewKeys, SigningKey
 from slotbench.release.publish import publish_release, refresh_heads
 from slotbench.release.store import Store
@@ -146,6 +148,21 @@ def test_a_wrong_date_of_the_last_epoch_is_left_behind(
     assert "give --clock-is-right" in ran.err
     assert slotbench(*command, "--clock-is-right").code == 0
     assert documents.read_keys(ring.document)[1].issued == NOW
+
+
+def test_a_clock_far_after_the_last_head_is_doubted(
+    slotbench: RunCommand, folder: Path, ring: KeyRing, stranger: SigningKey,
+) -> None:
+    """Boards take the date of the keys as the earliest time it can be."""
+    mark = HighWater.beside(ring.document, PRODUCT)
+    mark.record(Head(
+        product=PRODUCT, channel="stable", epoch=1, seq=SEQ, release="ab" * 32, counter=1, issued=NOW,
+        expires=NOW + 9, percent=100))
+    late = NOW + LONGEST_BREAK_S + 1
+    with pytest.raises(BenchError, match="the last head was issued at .* --clock-is-right"):
+        rotate_keys(folder, ring, now=late, online=stranger)
+    rotate_keys(folder, ring, now=late - 1, add=stranger)
+    rotate_keys(folder, ring, now=late + LONGEST_BREAK_S, drop=stranger.key_id, trust_clock=True)
 
 
 def test_a_third_offline_key_is_refused(folder: Path, ring: KeyRing, stranger: SigningKey) -> None:

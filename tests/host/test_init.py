@@ -18,8 +18,9 @@ from slotbench.project import PROJECT_FILE, load_project
 from slotbench.release import documents
 from slotbench.release.keys import SigningKey
 from support.commands import CommandResult, RunCommand
-from support.killed import killed_at
+from support.killed import changes_of, killed_at
 from support.samples import VECTOR_KEYS, files_below
+from support.sampling import Sampler
 
 Init: TypeAlias = Callable[..., CommandResult]
 KEYS = [VECTOR_KEYS / f"test-only-{name}.pem" for name in ("offline", "online", "stranger")]
@@ -99,6 +100,7 @@ def test_another_project_is_not_mixed_with_it(
 
 @pytest.mark.parametrize(("words", "better"), [
     (("my", "lamp"), "my-lamp"), (("my lamp",), "my-lamp"), (("Lamp",), "lamp"), (("lamp!",), "lamp"),
+    (("Gr\u00fcne Stra\u00dfe",), "grune-strasse"),
     (("-lamp-",), None), (("x" * 40,), "x" * 32), (("???",), None)])
 def test_a_name_that_is_none_gets_a_better_one(
     init: Init, tmp_path: Path, words: tuple[str, ...], better: str | None,
@@ -177,17 +179,45 @@ def test_a_lost_key_is_named(init: Init, tmp_path: Path) -> None:
     assert ran.code == 2 and "a private key is missing: keys/offline.pem; bring it back from a backup" in ran.err
 
 
+@pytest.mark.parametrize(("kept", "cure"), [
+    ("keys/lamp.1.keys", "copy keys/lamp.1.keys there"),
+    ("site/keys/lamp.keys", "copy site/keys/lamp.keys there"),
+    ("keys/lamp.published", "bring it back from a backup"),
+])
+def test_a_lost_keys_file_is_not_made_anew(init: Init, tmp_path: Path, kept: str, cure: str) -> None:
+    """Boards trust the lost one: another of epoch 1 would be refused by all of them."""
+    assert init("lamp").code == 0
+    lost = tmp_path / "keys" / "lamp.keys"
+    (tmp_path / kept).parent.mkdir(exist_ok=True)
+    lost.rename(tmp_path / kept)
+    for _ in range(2):
+        ran = init("lamp")
+        assert ran.code == 2 and "the keys file is missing: keys/lamp.keys; " in ran.err and cure in ran.err
+        (tmp_path / PROJECT_FILE).unlink(missing_ok=True)
+    assert not lost.exists()
+
+
+def test_what_a_project_lacks_is_made_and_said(init: Init, tmp_path: Path) -> None:
+    assert init("lamp").code == 0
+    (tmp_path / "keys" / "lamp.keys").unlink()
+    ran = init("lamp")
+    assert ran.code == 0 and "keys/lamp.keys: public" in ran.out
+    assert "lamp is a project already; what was missing was made" in ran.out
+
+
 def test_killed_at_any_step_it_can_be_typed_again(
-    init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: Sampler,
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-    step = 1
-    while True:
+    (tmp_path / "whole").mkdir()
+    monkeypatch.chdir(tmp_path / "whole")
+    changes = changes_of(["init", "lamp"])
+    assert len(changes) > 10
+    for step, change in sampler.draw("changes of init", enumerate(changes, 1), 5, kind=lambda each: each[1]):
         folder = tmp_path / str(step)
         folder.mkdir()
         monkeypatch.chdir(folder)
-        if not killed_at(step, ["init", "lamp"]):
-            break
+        assert killed_at(step, ["init", "lamp"]), change
         next_key(), next_key()  # those that the other process had
         assert init("lamp").code == 0, step
         project = load_project(folder / PROJECT_FILE)
@@ -195,8 +225,6 @@ def test_killed_at_any_step_it_can_be_typed_again(
         found = [SigningKey.load(path).modulus for path in (project.offline_key, project.online_key)]
         assert found == [keys.offline[0], keys.online], step
         assert not list((folder / "keys").glob("*.tmp")), step
-        step += 1
-    assert step > 10
 
 
 def test_a_half_made_key_keeps_its_passphrase(

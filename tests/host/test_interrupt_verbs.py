@@ -55,7 +55,10 @@ class Peer:
         for sock in list(self._connected):
             try:
                 if sock in ready:
-                    self.heard += len(sock.recv(4096))
+                    heard = len(sock.recv(4096))
+                    self.heard += heard
+                    if not heard:  # closed: it would be ready for ever
+                        raise ConnectionResetError
                 if self._chatters:
                     sock.send(b"temperature 20\r\n")
             except OSError:

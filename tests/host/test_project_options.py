@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from slotbench import cli
 from slotbench.cli.parameter_types import PATH
 from slotbench.cli.project_options import ProjectOption, is_given, project_option
 from slotbench.project import PROJECT_FILE
+from slotbench.release.identities import Identities
 from support.commands import CommandResult, RunCommand, all_verbs
 from support.samples import NOW, PRODUCT, KeyRing, make_firmware, write_ring
 
@@ -102,18 +104,29 @@ def test_each_verb_takes_from_the_project_what_it_has() -> None:
     assert missing == WITHOUT
 
 
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a project with two releases is kept, from the first test that makes one."""
+    return tmp_path_factory.mktemp("shipped") / "project"
+
+
 @pytest.fixture
 def in_project(
-    tmp_path: Path, ring: KeyRing, slotbench: RunCommand, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, ring: KeyRing, slotbench: RunCommand, monkeypatch: pytest.MonkeyPatch, shipped: Path,
 ) -> RunCommand:
     """Run verbs below a project with two releases."""
-    (tmp_path / PROJECT_FILE).write_text(f'product = "{PRODUCT}"\nboard = "generic_4m"\n')
-    (tmp_path / "below").mkdir()
+    if shipped.exists():
+        shutil.copytree(shipped, tmp_path, dirs_exist_ok=True)
+    else:
+        (tmp_path / PROJECT_FILE).write_text(f'product = "{PRODUCT}"\nboard = "generic_4m"\n')
+        (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
-    for seed in (1, 2):
-        Path("firmware.bin").write_bytes(make_firmware(96 * 1024, seed=seed))
-        monkeypatch.setattr("time.time", lambda: float(NOW + seed))
-        assert slotbench("ship", "firmware.bin", "--yes").code == 0
+    if not shipped.exists():
+        for seed in (1, 2):
+            Path("firmware.bin").write_bytes(make_firmware(48 * 1024, seed=seed))
+            monkeypatch.setattr("time.time", lambda: float(NOW + seed))
+            assert slotbench("ship", "firmware.bin", "--yes").code == 0
+        shutil.copytree(tmp_path, shipped)
     monkeypatch.setattr("time.time", lambda: float(NOW + 9))
     return slotbench
 
@@ -157,6 +170,23 @@ def test_keys_of_another_product_win(in_project: RunCommand, ring: KeyRing, tmp_
     write_ring({name: getattr(ring, name) for name in ("offline", "online", "stranger")}, other, product="other")
     ran = in_project("board", "new", "lamp1", "--keys", other, "--server", "http://127.0.0.1:1")
     assert ran.code == 0 and "other 1.0.0 in slot A" in ran.out
+
+
+def test_the_server_knows_a_new_virtual_board(slotbench: RunCommand, ring: KeyRing, tmp_path: Path) -> None:
+    """A file that is none is refused before a folder is made."""
+    path = tmp_path / "boards.json"
+    command = ("--keys", ring.document, "--server", "http://127.0.0.1:1", "--identities", path)
+    for name in ("lamp1", "lamp2"):
+        assert slotbench("board", "new", tmp_path / name, *command).code == 0
+    made = {
+        json.loads((tmp_path / name / "board.json").read_text())["unique_id"]:
+        (tmp_path / name / "files" / "twoslot.secret").read_bytes() for name in ("lamp1", "lamp2")}
+    known = Identities.load(path)
+    assert {name: known.secret_file(name) for name in known.secrets} == made
+    assert known.chips == {name: name for name in made}
+    path.write_text("[]")
+    ran = slotbench("board", "new", tmp_path / "lamp3", *command)
+    assert ran.code == 2 and "not a JSON object" in ran.err and not (tmp_path / "lamp3").exists()
 
 
 def test_the_project_follows_a_rotation(in_project: RunCommand, tmp_path: Path) -> None:

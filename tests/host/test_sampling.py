@@ -89,9 +89,11 @@ def test_another(number):
     (("-k", "numbers"), (40, 10), "test_marked.py::test_numbers: all 40"),
 ])
 def test_marked_parameters_are_drawn_and_told(
-    pytester: pytest.Pytester, pytestconfig: pytest.Config, flags: tuple[str, ...], counts: tuple[int, int], line: str,
+    pytester: pytest.Pytester, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch,
+    flags: tuple[str, ...], counts: tuple[int, int], line: str,
 ) -> None:
     pytester.makepyfile(test_marked=MARKED)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # loading all that are installed takes most of the time
     try:
         run = pytester.runpytest_inprocess("-p", "support.sampling", "-p", "no:cacheprovider", *flags)
     finally:

@@ -124,11 +124,11 @@ def test_if_none_match_precedes_range(client: FlaskClient, image_url: str) -> No
 @pytest.mark.parametrize(("requested_range", "start", "end"), [
     ("bytes=0-0", 0, 1),
     ("bytes=4096-8191", 4096, 8192),
-    ("bytes=641900-", 641900, 641964),
-    ("bytes=641900-999999", 641900, 641964),
-    ("bytes=-16", 641948, 641964),
-    ("bytes=-999999", 0, 641964),
-    ("bytes=0-", 0, 641964),
+    ("bytes=101200-", 101200, 101292),
+    ("bytes=101200-999999", 101200, 101292),
+    ("bytes=-16", 101276, 101292),
+    ("bytes=-999999", 0, 101292),
+    ("bytes=0-", 0, 101292),
 ])
 def test_a_range_is_206(
     client: FlaskClient, image_url: str, firmware: bytes, requested_range: str, start: int, end: int,
@@ -137,17 +137,17 @@ def test_a_range_is_206(
 
     assert response.status_code == 206
     assert response.data == firmware[start:end]
-    assert response.headers["Content-Range"] == f"bytes {start}-{end - 1}/641964"
+    assert response.headers["Content-Range"] == f"bytes {start}-{end - 1}/101292"
     assert response.headers["Content-Length"] == str(end - start)
     assert "immutable" in response.headers["Cache-Control"]
 
 
-@pytest.mark.parametrize("requested_range", ["bytes=641964-", "bytes=700000-700001", "bytes=-0"])
+@pytest.mark.parametrize("requested_range", ["bytes=101292-", "bytes=700000-700001", "bytes=-0"])
 def test_a_range_behind_the_end_is_416(client: FlaskClient, image_url: str, requested_range: str) -> None:
     response = client.get(image_url, headers={"Range": requested_range})
 
     assert response.status_code == 416
-    assert response.headers["Content-Range"] == "bytes */641964"
+    assert response.headers["Content-Range"] == "bytes */101292"
 
 
 @pytest.mark.parametrize("requested_range", [
@@ -288,6 +288,14 @@ def test_a_folder_without_releases_is_refused(tmp_path: Path, site: Store) -> No
     assert caught.value.exit_code == 2
     with pytest.raises(BenchError, match="nothing is published here"):
         require_published(tmp_path)
+
+
+def test_a_site_that_may_not_be_read_is_no_empty_one(
+    published: Store, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "heads")
+    with pytest.raises(BenchError, match="folder cannot be read: .*heads; check its rights"):
+        require_published(published.root)
 
 
 def test_a_folder_with_releases_is_accepted(published: Store) -> None:

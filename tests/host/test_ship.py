@@ -25,13 +25,14 @@ from slotbench.release.rollout import trusted_releases
 from slotbench.release.shipping import ReleasePaths
 from slotbench.release.store import Store
 from support.commands import CommandResult, RunCommand
-from support.killed import killed_at
+from support.killed import changes_of, killed_at
 from support.samples import NOW, PRODUCT, KeyRing, files_below, make_firmware
+from support.sampling import Sampler
 
 Ship: TypeAlias = Callable[..., CommandResult]
 
-SMALL = make_firmware(96 * 1024)
-OTHER = make_firmware(96 * 1024, seed=2)
+SMALL = make_firmware(72 * 1024)
+OTHER = make_firmware(72 * 1024, seed=2)
 DAY_S = 86400
 
 
@@ -246,21 +247,22 @@ def require_whole(step: int) -> None:
 
 
 def test_killed_at_any_step_it_can_be_typed_again(
-    ship: Ship, project: Path, monkeypatch: pytest.MonkeyPatch,
+    ship: Ship, project: Path, monkeypatch: pytest.MonkeyPatch, sampler: Sampler,
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # no power is cut: this is about the order
     assert ship("a.bin", "--dry-run").code == 0
     folders = [project / "site", project / "releases", project / "keys" / f"{PRODUCT}.published"]
-    step = 1
-    while killed_at(step, ["ship", "a.bin", "--yes"]):
+    command = ["ship", "a.bin", "--yes"]
+    changes = changes_of(command)
+    assert len(changes) > 20, "a run changes more than this"
+    require_whole(0)
+    for step, change in sampler.draw("changes of ship", enumerate(changes, 1), 8, kind=lambda each: each[1]):
+        for path in folders:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        assert killed_at(step, command), change
         offered()  # nothing, or all of it
         assert ship("a.bin").code == 0, step
         require_whole(step)
-        for path in folders:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        step += 1
-    assert step > 20, "a run changes more than this"
-    require_whole(step)
 
 
 def test_on_a_full_disk_it_says_so_and_can_be_typed_again(

@@ -22,12 +22,13 @@ from slotbench.release.heads import last_head
 from slotbench.release.publish import unusable_releases
 from slotbench.release.store import Store
 from support.commands import CommandResult, RunCommand
-from support.killed import killed_at
+from support.killed import changes_of, killed_at
 from support.samples import NOW, PRODUCT, KeyRing, files_below, make_firmware
+from support.sampling import Sampler
 
 Ship: TypeAlias = Callable[..., CommandResult]
-SMALL = make_firmware(96 * 1024)
-OTHER = make_firmware(96 * 1024, seed=2)
+SMALL = make_firmware(48 * 1024)
+OTHER = make_firmware(48 * 1024, seed=2)
 
 
 @pytest.fixture
@@ -199,23 +200,23 @@ def test_a_program_that_crashes_on_the_chip_is_not_signed(
 
 
 def test_killed_at_any_step_it_can_be_typed_again(
-    ship: Ship, project: Path, monkeypatch: pytest.MonkeyPatch,
+    ship: Ship, project: Path, monkeypatch: pytest.MonkeyPatch, sampler: Sampler,
 ) -> None:
     """A killed run leaves the old offer or all of the new one; typed again, the command is done, and counted once."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # no power is cut: this is about the order
-    command = ["ship", "--app", "app"]
+    command = ["ship", "--app", "app", "--yes"]
     assert ship("--app", "app").code == 0
     program(project, "lamp.shine(2)\n")
     changed = [project / "site", project / "releases", project / "keys"]
     for path in changed:
         shutil.copytree(path, project / "before" / path.name)
-    step = 1
-    while killed_at(step, [*command, "--yes"]):
-        assert counters() in ((0, 2), (0, 3)), step
-        assert ship(*command[1:]).code == 0 and counters() == (0, 3), step
+    changes = changes_of(command)
+    assert len(changes) > 20, "a run changes more than this"
+    assert counters() == (0, 3)
+    for step, change in sampler.draw("changes of ship --app", enumerate(changes, 1), 5, kind=lambda each: each[1]):
         for path in changed:
             shutil.rmtree(path)
             shutil.copytree(project / "before" / path.name, path)
-        step += 3  # test_ship has every step of a firmware
-    assert step > 20, "a run changes more than this"
-    assert counters() == (0, 3)
+        assert killed_at(step, command), change
+        assert counters() in ((0, 2), (0, 3)), step
+        assert ship("--app", "app").code == 0 and counters() == (0, 3), step

@@ -44,7 +44,7 @@ def test_the_pack_is_published_with_the_program(project: Path, slotbench: RunCom
 def test_it_needs_a_program_and_a_board_that_takes_it(project: Path, slotbench: RunCommand) -> None:
     refused = slotbench("ship", "--app", "app", "--twoslot", "--yes", "--board", "d1_mini")
     assert refused.code == 2 and "d1_mini has the loader" in refused.err
-    (project / "a.bin").write_bytes(make_firmware(96 * 1024))
+    (project / "a.bin").write_bytes(make_firmware(48 * 1024))
     alone = slotbench("ship", "a.bin", "--twoslot", "--yes", "--no-app")
     assert alone.code == 2 and "needs --app DIR" in alone.err
 

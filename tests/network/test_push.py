@@ -204,7 +204,10 @@ def test_it_is_closed_by_default_and_closes_itself(testbed: TestBed, tmp_path: P
     assert street(plain).open == 0
     board = desk(testbed)
     assert street(board).open == 1
-    board.run(TEN_MINUTES_MS)
+    for asked, kept in ((0, 1), (256, 255), (10, 10)):  # eight bits are kept over the restart of a push
+        board.run_line(f"twoslot.listen({asked}, wait=False)")
+        assert board.evaluate("twoslot.push.listener.listener.minutes") == kept
+    board.run(TEN_MINUTES_MS + 1000)
     assert street(board).open == 0 and board.evaluate("twoslot._pollers") == []
 
 

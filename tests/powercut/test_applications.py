@@ -82,6 +82,7 @@ def test_one_recovery_stands_for_its_class() -> None:
     assert checked == 6 and known.count < 70
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_mutation_is_found(name: str) -> None:
     bed = ApplicationBed.LOADER

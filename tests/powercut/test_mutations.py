@@ -120,6 +120,7 @@ def test_a_304_proves_nothing(tmp_path: Path, defects: tuple[Defect, ...]) -> No
     assert runs_confirmed(board, 2) == bool(defects)
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
 def test_a_defect_is_found(tmp_path: Path, defect: Defect) -> None:
     said = found(tmp_path, defect.scenario, defect.board, defect.edit)

@@ -26,12 +26,12 @@ def shared(micropython: None, tmp_path_factory: pytest.TempPathFactory) -> Appli
 
 def test_the_table(micropython: None, capsys: pytest.CaptureFixture[str]) -> None:
     """A sample; without --every it tries every operation."""
-    assert cli.run(["prove", "updaters", "--every", "20", "--no-heap", "--json"]) == 0
+    assert cli.run(["prove", "updaters", "--every", "30", "--no-heap", "--json"]) == 0
     *methods, own = json.loads(capsys.readouterr().out)["result"]
     assert [each["name"] for each in methods] == [method.name for method in METHODS]
     for each in methods:
         assert 0 < each["survived"] <= each["cuts"] > 2 and each["wire"] > 3_000, "whole files for one line"
-    assert sum(each["cuts"] - each["survived"] for each in methods) > 5
+    assert sum(each["cuts"] - each["survived"] for each in methods) > 2
     assert (own["name"], own["survived"]) == (TWOSLOT, own["cuts"]) and own["cuts"] > 10
 
 
@@ -103,7 +103,7 @@ def test_a_cut_while_a_development_bundle_comes_and_goes(micropython: None, shar
     filled, sent_flash = len(recording.operations), board.flash.clone()
     assert bundle.end() and not bundle.end()
     board.power_off()
-    versions = [bench.started_version(point.flash) for point in recording.cuts(12)]
+    versions = [bench.started_version(point.flash) for point in recording.cuts(24)]
     assert 0 not in versions and (versions[0], bench.started_version(sent_flash), versions[-1]) == (1, 2, 1)
     assert filled > 20 and len(recording.operations) > filled + 5
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from slotbench.application.bundle import Bundle
 from slotbench.formats.application_record import FILES, ApplicationRecord, newest_record
-from slotbench.prove.testbed import MAIN, NOW, PRODUCT, TestBed
+from slotbench.prove.testbed import NOW, PRODUCT, TestBed
 from slotbench.release.application_patches import with_patches
 from slotbench.release.applications import build_application
 from slotbench.release.publish import Rollout, publish_offer
 from slotbench.vboard.board import VirtualBoard
+from support.testbed import BUSY_MAIN
 
 
 def program(counter: int, more: str = "", **files: bytes) -> dict[str, bytes]:
     """A program that says its counter and calls the updater; more files by `name__py`."""
-    text = f"print('application {counter}')\n{more}{MAIN}"
+    text = f"print('application {counter}')\n{more}{BUSY_MAIN}"
     return {"main.py": text.encode(), **{name.replace("__", "."): data for name, data in files.items()}}
 
 
@@ -53,9 +55,15 @@ def publish_application(
 
 def record_of(board: VirtualBoard) -> ApplicationRecord:
     """The newest application record of a board."""
-    found = newest_record(board.files.get(f"/{name}", b"") for name in FILES)
+    found = _newest(tuple(board.files.get(f"/{name}", b"") for name in FILES))
     assert found is not None, "the board has no application record"
     return found
+
+
+@functools.lru_cache(maxsize=16)
+def _newest(records: tuple[bytes, ...]) -> ApplicationRecord | None:
+    """Cached: it is asked for once a virtual second, and changes seldom."""
+    return newest_record(records)
 
 
 def runs_application(board: VirtualBoard, counter: int) -> bool:

@@ -20,7 +20,7 @@ _FIXED = settings(derandomize=True, deadline=None, database=None, print_blob=Tru
 _ALL_EXAMPLES = 100
 SAMPLE, WHOLE = "twoslot", "whole"
 """Names of hypothesis's profiles."""
-settings.register_profile(SAMPLE, _FIXED, max_examples=25)
+settings.register_profile(SAMPLE, _FIXED, max_examples=16)
 settings.register_profile(WHOLE, _FIXED, max_examples=_ALL_EXAMPLES)
 # For `slotbench prove fuzz`, which gives the seed.
 settings.register_profile("long", _FIXED, derandomize=False, max_examples=_ALL_EXAMPLES)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from slotbench.prove.testbed import HOURS_MS, NOW, TestBed
 from slotbench.vboard.board import VirtualBoard
 from support.applications import program, publish_application, record_of, runs_application
+from support.testbed import BUSY_MAIN
 
 
 @pytest.fixture
 def testbed(tmp_path: Path) -> TestBed:
-    return TestBed(tmp_path)
+    return TestBed(tmp_path, main=BUSY_MAIN)
 
 
 Printed = list[str]
@@ -192,6 +194,26 @@ def test_a_file_that_is_not_what_was_signed_is_not_kept(testbed: TestBed, runnin
     running.network.app = honest  # type: ignore[attr-defined]
     updated(running, 6)
     assert running.files["/app_b/more.py"] == b"x = 6\n"
+
+
+def test_a_file_that_the_list_does_not_name_is_not_kept(testbed: TestBed, running: VirtualBoard) -> None:
+    """Whatever wrote it there: an import would find it."""
+    publish_application(testbed, 6, program(6, more__py=b"x = 6\n"), data=3)
+    honest = testbed.app
+
+    asked: list[str] = []
+
+    def serve(environ: dict[str, Any], start: Any) -> Any:
+        if environ["PATH_INFO"].startswith("/files/"):
+            asked.append(environ["PATH_INFO"])
+            if len(asked) == 1:
+                running.files["/app_b/machine.py"] = b"x = 1\n"
+        return honest(environ, start)
+
+    running.network.app = serve  # type: ignore[attr-defined]
+    updated(running, 6)
+    assert "/app_b/machine.py" not in running.files
+    assert len(asked) == 2 * len(set(asked)), "the folder was emptied, and all of it came anew"
 
 
 def test_rollback_goes_back_to_the_application_before(testbed: TestBed) -> None:

@@ -90,12 +90,16 @@ def agreements(make: Callable[[random.Random], NorFlash], count: int) -> Counter
     return agreed
 
 
-def test_flashes_that_no_board_left() -> None:
-    assert agreements(random_flash, 600).keys() >= {why.name for why in BootReason} - {"NO_DESCRIPTOR"} | {"nothing boots"}
+def test_flashes_that_no_board_left(sampler: Sampler) -> None:
+    count = 600 if sampler.whole else 200
+    sampler.say("flashes that no board left", count, 600, "the first ones")
+    assert agreements(random_flash, count).keys() >= {why.name for why in BootReason} - {"NO_DESCRIPTOR"} | {"nothing boots"}
 
 
-def test_verdicts_on_trials_that_are_over() -> None:
-    assert agreements(spent_trial, 150) == {BootReason.FALLBACK.name: 150}
+def test_verdicts_on_trials_that_are_over(sampler: Sampler) -> None:
+    count = 150 if sampler.whole else 40
+    sampler.say("trials that are over", count, 150, "the first ones")
+    assert agreements(spent_trial, count) == {BootReason.FALLBACK.name: count}
 
 
 def test_the_dump_is_not_changed() -> None:
@@ -209,7 +213,7 @@ class Life:
 
 def test_lives_full_of_mishaps(tmp_path: Path, sampler: Sampler) -> None:
     seen = Counter[str]()
-    seeds = sampler.draw("lives full of mishaps", SEEDS, 4, kind=lambda seed: BOARDS[seed % len(BOARDS)])
+    seeds = sampler.draw("lives full of mishaps", SEEDS, 2, kind=lambda seed: BOARDS[seed % len(BOARDS)])
     for seed in seeds:
         folder = tmp_path / str(seed)
         folder.mkdir()

@@ -10,10 +10,11 @@ from slotbench.formats import windowlog
 from slotbench.formats.journal import JournalCell, SlotState
 from slotbench.formats.rtc import BootReason
 from slotbench.vboard.firmware import build
-from slotbench.vboard.flash.cuts import EVERY_MODE, Cut, CutMode
+from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import BLOCK, NorFlash, PowerCut
 from slotbench.vboard.loader.model import BootResult
 from slotbench.vboard.soc import Soc
+from support.sampling import Sampler
 from support.vboard.flash import put_cell, put_window
 from support.vboard.loader import NEW, boot, cell, chip_of, require_right, tail, updated
 
@@ -25,40 +26,34 @@ def settle(soc: Soc) -> BootResult:
     return result
 
 
-def sweep_of(flash: NorFlash, modes: tuple[CutMode, ...], seeds: range) -> int:
+def sweep_of(flash: NorFlash, what: str, sampler: Sampler) -> None:
     """Cut one boot at every operation; the next boots must pair RAM and window, and spend what is run."""
     dry = chip_of(flash.clone())
     boot(dry)
     total = dry.flash.operations
     assert total >= 9
-    tried = 0
-    for index in range(total):
-        for mode in modes:
-            for seed in seeds:
-                cut = Cut(index, mode, seed)
-                soc = chip_of(flash.clone(), seed)
-                soc.flash.arm(cut)
-                with pytest.raises(PowerCut):
-                    boot(soc)
-                try:
-                    for _ in range(2):
-                        result = settle(soc)
-                        assert (result.why is BootReason.TRIAL) == tail(soc).trial
-                        assert not tail(soc).trial or 1 <= sum(cell(soc).spent) <= 3
-                        soc.power_off()
-                except AssertionError as error:
-                    raise AssertionError(f"cut {cut}") from error
-                tried += 1
-    return tried
+    every = [Cut(index, mode, seed) for index in range(total) for mode in CutMode for seed in range(6)]
+    assert len(every) >= 9 * 24
+    for cut in sampler.draw(what, every, len(every) // 3, kind=lambda cut: (cut.index, cut.mode)):
+        soc = chip_of(flash.clone(), cut.seed)
+        soc.flash.arm(cut)
+        with pytest.raises(PowerCut):
+            boot(soc)
+        try:
+            for _ in range(2):
+                result = settle(soc)
+                assert (result.why is BootReason.TRIAL) == tail(soc).trial
+                assert not tail(soc).trial or 1 <= sum(cell(soc).spent) <= 3
+                soc.power_off()
+        except AssertionError as error:
+            raise AssertionError(f"cut {cut}") from error
 
 
-def test_no_cut_of_a_trial_boot_pairs_ram_with_another_irom() -> None:
-    tried = sweep_of(updated(), (*EVERY_MODE, CutMode.WEAK), range(6))
-    assert tried >= 9 * 24
-    print(f"{tried} cuts of a trial boot")
+def test_no_cut_of_a_trial_boot_pairs_ram_with_another_irom(sampler: Sampler) -> None:
+    sweep_of(updated(), "cuts of a trial boot", sampler)
 
 
-def test_no_cut_of_a_fallback_pairs_ram_with_another_irom() -> None:
+def test_no_cut_of_a_fallback_pairs_ram_with_another_irom(sampler: Sampler) -> None:
     flash = updated()
     put_window(flash, NEW)
     flash.poke(0x3000, windowlog.DIRTY_ENTRY + windowlog.held_entry(hashlib.sha256(NEW).digest()))
@@ -67,9 +62,7 @@ def test_no_cut_of_a_fallback_pairs_ram_with_another_irom() -> None:
         sequence=3, active=1, state_a=SlotState.CONFIRMED, state_b=SlotState.READY, counter_a=1, counter_b=2,
         attempts=3, copies=8, floor=1, spent=(True,) * 3 + (False,) * 5,
     ))  # fmt: skip
-    tried = sweep_of(flash, (*EVERY_MODE, CutMode.WEAK), range(6))
-    assert tried >= 9 * 24
-    print(f"{tried} cuts of a fallback")
+    sweep_of(flash, "cuts of a fallback", sampler)
 
 
 def test_no_cut_of_a_copy_with_a_whole_block_pairs_ram_with_another_irom() -> None:

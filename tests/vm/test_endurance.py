@@ -41,7 +41,7 @@ def used_between_polls(board: VirtualBoard) -> int:
 
 
 def test_polls_do_not_grow(testbed: TestBed, sampler: Sampler) -> None:
-    hours = 36 if sampler.whole else 9
+    hours = 36 if sampler.whole else 5
     testbed.publish(2)
     board = testbed.board()
     update_to(board, 2)
@@ -59,7 +59,7 @@ def test_updates_beside_seven_kilobytes_of_an_application(tmp_path: Path, sample
     application = APPLICATION.replace("10240", "7168")
     testbed = make_testbed(tmp_path, vm=VMS["micropython"], main=application + BUSY_MAIN)
     board = testbed.board()
-    for counter in sampler.first("updates beside an application of 7 KB", range(2, 12), 4):
+    for counter in sampler.first("updates beside an application of 7 KB", range(2, 12), 3):
         testbed.publish(counter)
         update_to(board, counter)
         assert OUT_OF_MEMORY not in codes(board)

@@ -53,7 +53,7 @@ def resumed_after_a_torn_write(testbed: TestBed, board: VirtualBoard) -> None:
 def back_from_a_bad_release(testbed: TestBed, board: VirtualBoard) -> None:
     testbed.publish(2, Behaviour.CRASH)
     board.power_on()
-    board.run(2 * HOURS_MS)
+    board.run(HOURS_MS)
     cell = board.cell
     assert runs_confirmed(board, 1) and cell is not None and cell.bad_counter == 2
 
@@ -79,7 +79,7 @@ def a_forged_release(testbed: TestBed, board: VirtualBoard) -> None:
     site.write(store.release_name(head.release), forged.pack())
     site.write(store.head_name(PRODUCT, "stable"), testbed.publisher.online.sign(head.to_payload()).pack())
     board.power_on()
-    board.run(HOURS_MS)
+    board.run(HOURS_MS // 4)
     assert [code for _, code, _ in board.evaluate("twoslot._log")][0] == 22
     assert runs_confirmed(board, 1)
 

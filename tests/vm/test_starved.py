@@ -58,6 +58,7 @@ def test_a_heap_without_a_free_byte(board: DeviceBoard, vm: Callable[..., Device
 
 
 @pytest.mark.usefixtures("micropython")
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kilobytes", [12, 12.75, 13.5, 14.25])
 def test_no_size_of_an_application_keeps_its_board_from_a_release(tmp_path: Path, kilobytes: float) -> None:
     """Somewhere between what fits and what does not, an attempt finds memory and its outcome does not."""

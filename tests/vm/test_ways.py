@@ -1,4 +1,4 @@
-"""Every way in which an update starts on a board, from end to end, under both VMs."""
+"""Every way in which an update starts on a board, from end to end: on the CPython VM, and some on MicroPython."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ SLEEPS = f"from twoslot import sleep\nsleep.deep({SLEEP_MS}, every={EVERY})\n"
 """Wakes every ten minutes and checks three times an hour."""
 
 
-@pytest.fixture(params=list(VMS))
+ON_MICROPYTHON = pytest.mark.sampled(6, kind=None, whole_file=True, what="on the MicroPython VM")
+"""tests/vm/test_same_bytes.py and tests/e2e hold both VMs to the same story."""
+
+
+@pytest.fixture(params=["cpython", pytest.param("micropython", marks=ON_MICROPYTHON)])
 def vm(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

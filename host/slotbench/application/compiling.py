@@ -64,7 +64,7 @@ def _compile(sources: Sources, path: str, content: bytes) -> bytes:
         line = error.where.rpartition(":")[2]
         raise BenchError(
             error.what, where=sources.where(path, int(line) if line.isdigit() else None),
-            cure="correct this line") from None
+            cure="correct this line" if line.isdigit() else "divide this module into smaller ones") from None
 
 
 def _refuse_twin(sources: Sources, path: str) -> None:

@@ -99,7 +99,7 @@ def _walk(folder: Path, below: str, ignored: Ignored, left_out: list[str]) -> It
 
 def _check_path(path: str, place: Path) -> None:
     """Raise BenchError unless a bundle may have a file at this path."""
-    where = ascii(str(place))[1:-1]
+    where = str(place) if str(place).isprintable() else ascii(str(place))[1:-1]
     if path in _OF_THE_BOARD:
         raise BenchError(
             f"{path} belongs to the board, not to a program", where=where, cure=_OF_THE_BOARD[path],

@@ -25,6 +25,9 @@ from slotbench.mpy import PACKAGE
 from slotbench.push.client import SECRET_BYTES
 from slotbench.release import documents
 from slotbench.release.development import ON_BOARD, read_public_part, require_marked
+from slotbench.release.files import require_writable
+from slotbench.release.identities import Identities, parse_secret
+from slotbench.shell_words import quoted
 from slotbench.vboard.chip.build import compiler
 from slotbench.vboard.chip.network.slirp import missing
 from slotbench.vboard.factory import board_files, factory_flash
@@ -59,10 +62,14 @@ from slotbench.vboard.live.folder import BoardFolder
 @project_option(
     "--server", field="server", type=server_url, default="http://127.0.0.1:8266", metavar="URL",
     help="Server of its releases: `slotbench serve` on this machine.  [default: http://127.0.0.1:8266]")
+@project_option(
+    "--identities", "identities_path", field="identities", type=PATH, metavar="FILE",
+    help="Save the board's secret in FILE, for `slotbench serve --identities FILE`.")
 def new(
     folder: Path, board_name: str, image: Path | None, release: Path | None,
     version: str | None, counter: int | None,
     keys_path: Path | None, development_path: Path | None, product: str | None, server: str,
+    identities_path: Path | None,
 ) -> None:
     """Make a virtual board in the folder DIR.
 
@@ -76,6 +83,7 @@ def new(
     if is_given(ctx, "keys_path") and not is_given(ctx, "product"):
         product = None  # they say it themselves
     _require_this_machine(server)
+    _require_identities(identities_path)
     board = boards.load(board_name)
     pinned = b""
     if keys_path is not None:
@@ -111,19 +119,32 @@ def new(
     vm, why = _vm_for(own.data, board)
     made = BoardFolder.create(folder, where, flash, files, vm=vm)
     place = " in slot A" if board.has_loader else ""
+    if identities_path is not None and board.has_loader:
+        _tell_secret(identities_path, made.unique_id.hex(), files)
     click.echo(f"{folder}: {board.title}, id {made.unique_id.hex()}, {product} {version}{place}")
     if board.bench_only:
         click.echo(f"{board.name} is {boards.BENCH_ONLY}; twoslot's modules stand in for one.")
     click.echo(f"Its files are in {made.files_path}; changes there take effect at the next power on.")
     if not board.has_loader:
         click.echo("It has no twoslot yet. Run it, and put twoslot there from another terminal:")
-        click.echo(f"  slotbench board run {folder} --pty {folder}.tty")
-        click.echo(f"  slotbench deploy --port {folder}.tty --app DIR")
+        click.echo(f"  slotbench board run {quoted(folder)} --pty {quoted(f'{folder}.tty')}")
+        click.echo(f"  slotbench deploy --port {quoted(f'{folder}.tty')} --app DIR")
         return
     if not pinned:
         click.echo("No keys are pinned: the board accepts no update.")
         click.echo(f"Copy the product's keys file to {made.files_path / 'twoslot.keys'}")
-    click.echo(f"Run it{why}: slotbench board run {folder}")
+    click.echo(f"Run it{why}: slotbench board run {quoted(folder)}")
+
+
+def _require_identities(path: Path | None) -> None:
+    """Raise BenchError before the work if the secret could not be saved there."""
+    if path is not None:
+        require_writable(path)
+        Identities.load_or_none(path)
+
+
+def _tell_secret(path: Path, device_id: str, files: dict[str, bytes]) -> None:
+    Identities.add_board(path, device_id, device_id, parse_secret(files["/twoslot.secret"]))
 
 
 def _files(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from unicodedata import normalize
 
 import click
 
@@ -86,22 +87,29 @@ def init(
         keys_folder = folder / "keys"
         made = complete_keys(
             folder / places["keys"], folder / places["offline_key"], folder / places["online_key"], product,
-            now(), lambda: new_passphrase(passphrase_file)).made
+            now(), lambda: new_passphrase(passphrase_file), folder / places["site"]).made
         if not (keys_folder / ".gitignore").exists():
             write_atomic(keys_folder / ".gitignore", _KEPT_OUT.encode())
         (folder / "site").mkdir(exist_ok=True)
         # Written last: where it is, the rest is complete.
         write_atomic(path, text.encode())
         project = load_project(path)
-        for each in made:
-            click.echo(f"{each}: {_use(each)}")
+        _say_made(made)
     else:
-        complete_keys(
+        made = complete_keys(
             project.keys, project.offline_key, project.online_key, product, now(),
-            lambda: new_passphrase(passphrase_file))
+            lambda: new_passphrase(passphrase_file), project.site).made
         project.site.mkdir(parents=True, exist_ok=True)
-        click.echo(f"{path}: {product} is a project already; nothing was changed")
+        _say_made(made)
+        click.echo(
+            f"{path}: {product} is a project already; "
+            + ("what was missing was made" if made else "nothing was changed"))
     _say_next(project)
+
+
+def _say_made(made: tuple[Path, ...]) -> None:
+    for each in made:
+        click.echo(f"{each}: {_use(each)}")
 
 
 def _product(words: tuple[str, ...]) -> str:
@@ -110,7 +118,8 @@ def _product(words: tuple[str, ...]) -> str:
     try:
         return check_name(text, "PRODUCT")
     except FormatError as error:
-        close = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:NAME_CHARS_MAX].strip("-")
+        letters = normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
+        close = re.sub(r"[^a-z0-9_]+", "-", letters).strip("-")[:NAME_CHARS_MAX].strip("-")
         cure = f"slotbench init {close}" if close else error.cure
         raise BenchError(
             f"{error.what}, and boards and releases carry it", cure=cure, exit_code=USAGE) from None

@@ -26,7 +26,7 @@ def keys() -> None:
     """Make and change the keys that sign releases and heads."""
 
 
-@keys.command()
+@keys.command(short_help="Make the keys of a product.")
 @click.argument("folder", cls=ProjectArgument, field="keys", is_parent=True, type=PATH, metavar="[DIR]")
 @project_option("--product", field="product", type=name, required=True, help="Product the keys are for.")
 @click.option(
@@ -49,7 +49,7 @@ def new(folder: Path, product: str, spare: bool, passphrase_file: Path | None) -
     click.echo(f"{made.document_path}: public; goes onto every board and the server")
 
 
-@keys.command()
+@keys.command(short_help="Change the keys that boards trust.")
 @click.argument("folder", cls=ProjectArgument, field="keys", is_parent=True, type=PATH, metavar="[DIR]")
 @project_option("--product", field="product", type=name, required=True, help="Product the keys are for.")
 @project_option(
@@ -63,7 +63,8 @@ def new(folder: Path, product: str, spare: bool, passphrase_file: Path | None) -
     help="Remove this offline key: its file, or its id if the file is lost.")
 @click.option(
     "--clock-is-right", is_flag=True,
-    help="The last epoch has a date in the future: that one was wrong, not this computer's clock.")
+    help="This computer's clock is right, though the last epoch has a date in the future, or the last head "
+    "one long ago.")
 @passphrase_option
 def rotate(
     folder: Path, product: str, key_path: Path, online: bool, add_offline: bool, drop_offline: str | None,
@@ -103,7 +104,7 @@ def _follow(project: Project, made: NewKeys, is_dropped: bool) -> None:
         project = load_project(project.path)
 
 
-@keys.command()
+@keys.command(short_help="Make a developer's key for `slotbench push`.")
 @click.argument("folder", cls=ProjectArgument, field="keys", is_parent=True, type=PATH, metavar="[DIR]")
 @passphrase_option
 def development(folder: Path, passphrase_file: Path | None) -> None:

@@ -17,7 +17,7 @@ from slotbench.release.project_archive import archived_files, read_archive, writ
 from slotbench.release.store import Store
 
 
-@click.command()
+@click.command(short_help="Save the project of this folder in a file.")
 @click.argument("file", type=PATH)
 def backup(file: Path) -> None:
     """Save the project of this folder in FILE: slotbench.toml, keys, site, releases and identities.
@@ -41,7 +41,7 @@ def backup(file: Path) -> None:
     click.echo(f"{file}: {len(files)} files of the project {project.product}, for you alone")
 
 
-@click.command()
+@click.command(short_help="Make a project again from such a file.")
 @click.argument("file", type=PATH)
 @click.argument("folder", type=PATH, metavar="DIR")
 def restore(file: Path, folder: Path) -> None:

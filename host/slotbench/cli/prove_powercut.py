@@ -41,8 +41,8 @@ _BEDS = {bed.value: bed for bed in ApplicationBed}
     "--torn", default=1.0, show_default=True,
     help="Scales with how many seeds an operation is torn; 0: one.")
 @click.option(
-    "--sampled", is_flag=True, help="Every operation in every mode, torn with one seed that is drawn; of the "
-    "writes of one block, three: what tools/test runs.")
+    "--sampled", is_flag=True, help="Every operation; those that are not alike in every mode, torn with "
+    "one seed that is drawn: what tools/test runs.")
 @click.option(
     "--pairs", default=0, show_default=True,
     help="How many first cuts of each scenario get a second cut.")

@@ -49,6 +49,7 @@ def update(port: str, without_main: bool, force: bool, waits: bool) -> None:
 
 def _end_trial(prompt: ReplPrompt, port: str) -> None:
     """Have a board that came to its prompt prove its new release. Raises BenchError."""
+    click.echo(f"the board starts again; it has {_BACK_S:.0f} s to come to its prompt", err=True)
     if not prompt.comes_back(_BACK_S):
         click.echo("a program runs on the board: its tick() ends the trial; see it with `slotbench status`")
         return

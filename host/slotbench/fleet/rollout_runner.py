@@ -155,7 +155,10 @@ class RolloutRunner:
             values |= {"percent": percent, "step_at": now}
         if decision.step is RolloutStep.RESUME:  # what a person saw and accepted does not count again
             values |= {"failed_before": evidence.failed, "silent_before": evidence.silent, "step_at": now}
-        self._note(view, now, decision.state, reason=decision.reason, signed=signed, **values)
+        reason = decision.reason
+        if view.state is decision.state is RolloutState.PAUSED:
+            reason = view.reason  # why it was paused stays until it goes on
+        self._note(view, now, decision.state, reason=reason, signed=signed, **values)
 
     def _note(
         self, view: RolloutView, now: int, state: RolloutState, *, reason: str, signed: Head | None = None,

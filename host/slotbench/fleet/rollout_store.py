@@ -88,8 +88,9 @@ def begin_rollout(
     evidence = gather_evidence(
         connection, head.product, head.channel, head.counter, now=now, silence_s=plan.silence_s,
         late_s=late_s)
-    # Of a firmware and a program in one head, what most boards do not have yet is rolled out.
-    is_known = 2 * evidence.confirmed >= max(1, evidence.known)
+    # Of a firmware and a program in one head, what most boards do not have yet is rolled out. A board that
+    # runs a firmware tells that it confirmed it one check later.
+    is_known = 2 * (evidence.begun - evidence.failed) >= max(1, evidence.known)
     plan = replace(plan, of_program=bool(head.app) and (not head.counter or is_known))
     counter = head.app_counter if plan.of_program else head.counter
     if not evidence.known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ SIGNED_LINES_BYTES = KEY_ID_CHARS + 1 + SIGNATURE_CHARS + 2
 """What a signed document has besides its payload: line 2, and the two line breaks."""
 PAYLOAD_BYTES_MAX = DOCUMENT_BYTES_MAX - SIGNED_LINES_BYTES
 
+_PRINTABLE = bytes(range(0x20, 0x7F))
 # RFC 8017, 9.2 note 1: the DER encoding of DigestInfo for SHA-256, without the hash.
 _DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 
@@ -96,11 +98,17 @@ def padded_block(payload: bytes) -> bytes:
 
 def verify_signature(document: Document, modulus: bytes) -> bool:
     """Whether the key with this modulus signed the document (RSASSA-PKCS1-v1_5, RFC 8017, 8.2.2)."""
-    n = int.from_bytes(modulus, "big")
-    s = int.from_bytes(document.signature, "big")
-    if len(document.signature) != MODULUS_BYTES or s >= n or document.key_id != key_id(modulus):
+    if len(document.signature) != MODULUS_BYTES or document.key_id != key_id(modulus):
         return False
-    return pow(s, EXPONENT, n).to_bytes(MODULUS_BYTES, "big") == padded_block(document.payload)
+    return _decrypted(document.signature, modulus) == padded_block(document.payload)
+
+
+@functools.lru_cache(maxsize=256)
+def _decrypted(signature: bytes, modulus: bytes) -> bytes:
+    """What a signature holds; empty if it is no number below the modulus. The same ones are read often."""
+    n = int.from_bytes(modulus, "big")
+    s = int.from_bytes(signature, "big")
+    return pow(s, EXPONENT, n).to_bytes(MODULUS_BYTES, "big") if s < n else b""
 
 
 def _split_lines(text: bytes) -> tuple[bytes, bytes, int]:
@@ -112,9 +120,8 @@ def _split_lines(text: bytes) -> tuple[bytes, bytes, int]:
         raise FormatError("line 1 does not end", len(payload))
     if not payload.startswith(b"{"):
         raise FormatError("line 1 is not a JSON object", 0)
-    for offset, byte in enumerate(payload):
-        if not 0x20 <= byte < 0x7F:
-            raise FormatError(f"byte 0x{byte:02x} is not printable ASCII", offset)
+    if others := payload.translate(None, _PRINTABLE):
+        raise FormatError(f"byte 0x{others[0]:02x} is not printable ASCII", payload.index(others[0]))
     start = len(payload) + 1
     line, newline, rest = rest.partition(b"\n")
     if line and not newline:

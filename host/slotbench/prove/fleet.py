@@ -16,7 +16,7 @@ from typing import Final
 
 from slotbench.boards import load
 from slotbench.prove.invariants import Invariants
-from slotbench.prove.parallel import ignore_interrupts, interrupts_wait, killed_on_error
+from slotbench.prove.parallel import ignore_interrupts, interrupts_wait, killed_on_error, tune_worker
 from slotbench.prove.testbed import HOURS_MS, NOW, TestBed, runs_confirmed
 from slotbench.release.publish import Rollout
 from slotbench.server import BackgroundServer, create_app
@@ -162,7 +162,7 @@ def _together(crews: list[Connection]) -> list[list[Member]]:
 def _crew(
     testbeds: dict[str, TestBed], url: str, numbers: Sequence[int], seed: int, parent: Connection,
 ) -> None:
-    ignore_interrupts()
+    tune_worker()
     ships = [_FleetBoard(testbeds, url, number, seed) for number in numbers]
     parent.recv()
     for ship in ships:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from multiprocessing import active_children, get_context
 from typing import Any, Final
 
-__all__ = ["ignore_interrupts", "interrupts_wait", "killed_on_error", "workers"]
+__all__ = ["ignore_interrupts", "interrupts_wait", "killed_on_error", "tune_worker", "workers"]
 
 _INTERRUPTS: Final = {getattr(signal, name) for name in ("SIGINT", "SIGALRM") if hasattr(signal, name)}
 """What `stopping_on_interrupt` makes an exception of."""
@@ -33,7 +33,7 @@ def workers(processes: int) -> Iterator[ProcessPoolExecutor]:
     # that was cancelled. The thread may outlive the block, and so does this.
     threading.excepthook = leave_cancelled
     with killed_on_error():
-        pool = _WholePool(processes, get_context("fork"), _tune_worker)
+        pool = _WholePool(processes, get_context("fork"), tune_worker)
         try:
             yield pool
         except BaseException:
@@ -82,7 +82,8 @@ def ignore_interrupts() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
 
 
-def _tune_worker() -> None:
+def tune_worker() -> None:
+    """In a process of a proof that runs boards: leave Ctrl-C, as above, and spend little on garbage."""
     ignore_interrupts()
     # Objects from before the fork are never garbage, and boards have many cycles: collect seldom.
     gc.freeze()

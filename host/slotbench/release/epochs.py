@@ -16,6 +16,7 @@ from slotbench.formats.keys import OFFLINE_MAX, Keys, Role
 from slotbench.private import PRIVATE, PUBLIC
 from slotbench.release import documents, store
 from slotbench.release.files import write_atomic, write_new_files
+from slotbench.release.high_water import LONGEST_BREAK_S, HighWater
 from slotbench.release.keys import NewKeys, SigningKey
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
@@ -82,7 +83,8 @@ def rotate_keys(
 
     `online` replaces the online key, `add` adds an offline key, and `drop` removes the offline key with this
     id. New keys are written to files named after the epoch. PRODUCT.EPOCH.keys of both epochs stay. `now` may
-    be before the last epoch's date only with `trust_clock`. Raises BenchError.
+    be before the last epoch's date, or long after all that was published, only with `trust_clock`. Raises
+    BenchError.
     """
     newest_path = folder / f"{product}.keys"
     before_document, before = documents.read_keys(newest_path)
@@ -97,6 +99,13 @@ def rotate_keys(
             f"({date_words(now)})", where=str(newest_path),
             cure="set the clock of this computer; if it is right, give --clock-is-right: the new epoch sets "
             "boards right, which take its date as the earliest time it can be")
+    dates = HighWater.beside(newest_path, product).dates()
+    if dates and now > max(before.issued, *dates) + LONGEST_BREAK_S and not trust_clock:
+        raise BenchError(
+            f"this computer's clock says {date_words(now)}, and the last head was issued at "
+            f"{date_words(max(dates))}", where=str(newest_path),
+            cure="set the clock of this computer: boards take the date of the keys as the earliest time it "
+            "can be; if it is right, give --clock-is-right")
     offline = _remaining_offline_keys(before, drop, key) + ((add.modulus,) if add else ())
     if len(offline) > OFFLINE_MAX:
         raise BenchError(

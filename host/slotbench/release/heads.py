@@ -15,14 +15,12 @@ from slotbench.formats.head import NO_RELEASE, Head
 from slotbench.formats.keys import Keys, Role
 from slotbench.release import documents, store
 from slotbench.release.epochs import KeyEpochs, gather_epochs
-from slotbench.release.high_water import HighWater
+from slotbench.release.high_water import LONGEST_BREAK_S, HighWater
 from slotbench.release.sign import check_role
 from slotbench.release.signer import HeadSigner
 from slotbench.release.store import Store
 
 _DAY_S = 86400
-_LONGEST_BREAK_S = 400 * _DAY_S
-"""After so long without a new head the clock is doubted."""
 
 _log = logging.getLogger(__name__)
 
@@ -189,7 +187,7 @@ def require_right_clock(site: Store, keys: Keys, mark: HighWater, last: Head | N
             + site.repair_cure)
     known = [head for head in (last, *map(mark.head, mark.channels)) if head]
     dates = [head.issued for head in known if head.epoch == keys.epoch]
-    if dates and now > max(keys.issued, *dates) + _LONGEST_BREAK_S:
+    if dates and now > max(keys.issued, *dates) + LONGEST_BREAK_S:
         raise BenchError(
             f"this computer's clock says {date_words(now)}, and the last head was issued at "
             f"{date_words(max(dates))}",

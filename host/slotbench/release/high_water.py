@@ -19,7 +19,10 @@ from slotbench.formats.head import Head
 from slotbench.formats.keys import Keys
 from slotbench.release.files import read_bytes, write_atomic
 
-__all__ = ["HighWater"]
+__all__ = ["LONGEST_BREAK_S", "HighWater"]
+
+LONGEST_BREAK_S: Final = 400 * 86400
+"""Somebody who signs again after more seconds than this has a wrong clock, or has to say that it is right."""
 
 _BYTES_MAX: Final = 1 << 20
 _log = logging.getLogger(__name__)
@@ -47,6 +50,7 @@ class HighWater:
         self.epoch = 0
         self.latest = 0
         self._channels: dict[str, _ChannelMark] = {}
+        self._has_warned = False
 
     @classmethod
     def beside(cls, keys_path: Path, product: str) -> HighWater:
@@ -73,6 +77,10 @@ class HighWater:
     def head(self, channel: str) -> Head | None:
         """The newest head of a channel; None if none is known."""
         return self._channel(channel).head
+
+    def dates(self) -> list[int]:
+        """When the newest head of each channel was issued, in Unix seconds."""
+        return [mark.head.issued for mark in self._channels.values() if mark.head]
 
     def withdrawn(self, channel: str) -> list[str]:
         """The digests of the releases that were withdrawn from a channel, the oldest first."""
@@ -157,5 +165,8 @@ class HighWater:
         try:
             write_atomic(self.path, text.encode() + b"\n")
         except BenchError as error:
-            _log.warning(
-                "%s: what is published is not written down beside the keys; only the site knows it", error)
+            if not self._has_warned:
+                _log.warning(
+                    "%s: what is published is not written down beside the keys; only the site knows it",
+                    error)
+            self._has_warned = True

@@ -25,6 +25,10 @@ from slotbench.release.files import read_bytes, write_new_files
 _BITS = 8 * MODULUS_BYTES
 _PEM_BYTES_MAX = 65536
 
+_LOST = (
+    "check the path; a lost key comes back from a backup (slotbench keys restore), and another online key is "
+    "made by `slotbench keys rotate --online`")
+
 _log = logging.getLogger(__name__)
 
 
@@ -51,7 +55,12 @@ class SigningKey:
         Raises BenchError if the file cannot be read, if it is not an RSA-3072 private key, or if the
         passphrase is wrong or missing.
         """
-        pem = read_bytes(path, _PEM_BYTES_MAX)
+        try:
+            pem = read_bytes(path, _PEM_BYTES_MAX)
+        except BenchError as error:
+            if not path.exists():
+                error.cure = _LOST
+            raise
         try:
             private: object = _read_plain(pem)
         except TypeError:

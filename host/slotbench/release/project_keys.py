@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from slotbench.errors import USAGE, BenchError
+from slotbench.formats import FormatError
 from slotbench.formats.fields import date_words
 from slotbench.formats.keys import Keys
 from slotbench.locks import lock_folders
 from slotbench.private import PRIVATE, PUBLIC, PRIVATE_FOLDER
-from slotbench.release import documents
+from slotbench.release import documents, store
 from slotbench.release.files import remove_all_leftovers, write_new_files
+from slotbench.release.high_water import HighWater
 from slotbench.release.keys import SigningKey, WrongPassphrase
 
 __all__ = ["ProjectKeys", "complete_keys"]
@@ -31,12 +34,13 @@ class ProjectKeys:
 
 def complete_keys(
     document: Path, offline: Path, online: Path, product: str, now: int,
-    passphrase: Callable[[], bytes | None],
+    passphrase: Callable[[], bytes | None], site: Path | None = None,
 ) -> ProjectKeys:
     """Make the private keys and the keys document that are missing; nothing that is there is replaced.
 
     `passphrase` is asked once if a key is made or used. Raises BenchError: keys of another product, a private
-    key that is lost, a clock that cannot be right.
+    key or a keys document that is lost, a clock that cannot be right. That there was a document, its `site`
+    or what lies beside it tells.
     """
     if now < _CLOCK_AT_LEAST:
         raise BenchError(
@@ -50,6 +54,7 @@ def complete_keys(
             remove_all_leftovers(folder)
         if document.exists():
             return ProjectKeys(_existing(document, offline, online, product), ())
+        _require_not_lost(document, product, site)
         return _make(document, offline, online, product, now, passphrase())
 
 
@@ -65,6 +70,25 @@ def _existing(document: Path, offline: Path, online: Path, product: str) -> Keys
                 "a private key is missing", where=str(path), exit_code=USAGE,
                 cure="bring it back from a backup, or write into slotbench.toml where it is")
     return keys
+
+
+def _require_not_lost(document: Path, product: str, site: Path | None) -> None:
+    """Raise BenchError if there was a keys document: boards trust that one, and no new one of epoch 1."""
+    copies = list(document.parent.glob(f"{product}.*.keys"))
+    copies += [site / store.keys_name(product)] if site else []
+    by_epoch: dict[int, Path] = {}
+    for path in copies:
+        with suppress(BenchError, FormatError):
+            keys = documents.read_keys(path)[1]
+            if keys.product == product:
+                by_epoch[keys.epoch] = path
+    if by_epoch:
+        cure = f"bring it back: copy {by_epoch[max(by_epoch)]} there"
+    elif HighWater.path_beside(document, product).exists():
+        cure = "bring it back from a backup, or from the folder keys of the site"
+    else:
+        return
+    raise BenchError("the keys file is missing", where=str(document), cure=cure, exit_code=USAGE)
 
 
 def _make(

@@ -238,7 +238,9 @@ def _require_right_clock(site: Store, keys: Keys, mark: HighWater, last: Head | 
     if now < keys.issued - _DAY_S:
         raise BenchError(
             f"this computer's clock says {date_words(now)}, and the keys were made at "
-            f"{date_words(keys.issued)}", cure="set the clock of this computer", exit_code=USAGE)
+            f"{date_words(keys.issued)}", exit_code=USAGE,
+            cure="set the clock of this computer; if it is right, the keys have a wrong date: slotbench keys "
+            "rotate --online --clock-is-right")
     require_right_clock(site, keys, mark, last, now)
 
 

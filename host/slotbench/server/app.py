@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -169,6 +170,10 @@ def require_published(root: Path) -> None:
     cure = "publish a release into it with `slotbench release publish`"
     if not root.is_dir():
         raise BenchError("no such folder", where=str(root), cure=cure, exit_code=USAGE)
+    for folder in (root, root / "heads"):
+        if not os.access(folder, os.R_OK | os.X_OK) and folder.is_dir():
+            raise BenchError(
+                "folder cannot be read", where=str(folder), cure="check its rights", exit_code=USAGE)
     if not any(root.glob("heads/*/*.head")):
         raise BenchError("nothing is published here", where=str(root), cure=cure, exit_code=USAGE)
 

@@ -14,7 +14,7 @@ from slotbench.fleet import access_tokens
 from slotbench.fleet.access_tokens import AccessRole, check_token, list_tokens, make_token, remove_token
 from slotbench.fleet.audit_log import Actor, list_audit
 from slotbench.fleet.cockpit.app import Cockpit, create_cockpit
-from slotbench.fleet.cockpit.guard import SESSION_S, RateLimit
+from slotbench.fleet.cockpit.guard import EndedSessions, RateLimit, SESSION_S
 from slotbench.fleet.database import FleetDatabase
 from slotbench.fleet.schema import tokens
 from support.cockpit import Browser
@@ -94,6 +94,25 @@ def test_a_session_ends(browser: Browser, clock: list[float], database: FleetDat
     with database.writing() as connection:
         remove_token(connection, SOMEBODY, NOW, "anna")
     assert browser.get("/").status_code == 303, "a login that is taken away ends at once"
+
+
+def test_a_copy_of_the_cookie_ends_with_its_session(browser: Browser) -> None:
+    assert browser.get("/").status_code == 200
+    cookie = browser.client.get_cookie("twoslot")
+    assert cookie is not None and browser.post("/logout").status_code == 303
+    browser.client.set_cookie("twoslot", cookie.value)
+    assert browser.get("/").status_code == 303
+    browser.log_in(browser.token)
+    assert browser.get("/").status_code == 200, "the login itself goes on"
+
+
+def test_ended_sessions_are_forgotten_with_their_cookies() -> None:
+    ended = EndedSessions()
+    ended.end("a", NOW)
+    ended.end("b", NOW + SESSION_S - 1)
+    assert ended.has("a") and ended.has("b")
+    ended.end("c", NOW + SESSION_S)
+    assert not ended.has("a") and ended.has("b") and ended.has("c")
 
 
 def test_a_viewer_looks_and_changes_nothing(viewer: Browser, database: FleetDatabase) -> None:

@@ -306,7 +306,7 @@ def test_the_sizes_of_a_release_are_those_of_the_site(browser: Browser, publishe
     said = re.sub(r"<[^>]+>|\s+", " ", browser.get(f"/release?digest={published}").text)
     said = " ".join(said.split())
     whole = site.path(f"images/{image}.bin").stat().st_size
-    assert f"What a board fetches whole image {whole // 1024} KB deflated 2.0 KB" in said
+    assert f"What a board fetches whole image {whole / 1024:.1f} KB deflated 2.0 KB" in said
     assert "Preflight no preflight" in said
 
 

@@ -267,7 +267,7 @@ def test_serve_has_a_cockpit_whose_first_login_is_in_a_private_file(
 def test_ship_serves_with_the_cockpit_of_the_project_and_opens_it(tmp_path: Path, ring: KeyRing) -> None:
     (tmp_path / "slotbench.toml").write_text(
         f'product = "{PRODUCT}"\nboard = "generic_4m"\nserver = "http://127.0.0.1:{free_port()}"\n')
-    (tmp_path / "a.bin").write_bytes(make_firmware(96 * 1024))
+    (tmp_path / "a.bin").write_bytes(make_firmware(48 * 1024))
     opened, browser = tmp_path / "opened", tmp_path / "browser"
     os.mkfifo(opened)
     browser.write_text(f'#!/bin/sh\necho "$1" >{opened}\n')

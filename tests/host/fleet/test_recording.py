@@ -74,7 +74,7 @@ def test_a_life_is_told(
     image = release.images["any"].url
     for request in (
         proven(), proven(at=NOW + 60),
-        proven(name=image, at=NOW + 70), proven(name=image, first_byte=320_982, at=NOW + 80),
+        proven(name=image, at=NOW + 70), proven(name=image, first_byte=50_646, at=NOW + 80),
     ):
         recorder.observe(request)
     assert recorder.flush() == 4

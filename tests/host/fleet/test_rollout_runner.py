@@ -336,16 +336,17 @@ def publish_program(
     return publish_program
 
 
-@pytest.mark.parametrize("firmware_counter", [0, 5])
+@pytest.mark.parametrize(("firmware_counter", "confirmed"), [(0, 5), (5, 4)])
 def test_a_program_is_rolled_out_by_what_boards_prove_of_it(
     database: FleetDatabase, site: Store, ring: KeyRing, clock: list[float], publish: Callable[..., Head],
-    publish_program: Callable[[int], Head], firmware_counter: int,
+    publish_program: Callable[[int], Head], firmware_counter: int, confirmed: int,
 ) -> None:
+    """Boards that run the firmware have it, though most are yet to say that they confirmed it."""
     if firmware_counter:
         publish(firmware_counter, 100)
     head = publish_program(3)
     assert (head.counter, head.app_counter) == (firmware_counter, 3)
-    fill(database, FLEET, app_running=2, app_report=1, app_report_counter=2)
+    fill(database, FLEET, app_running=2, app_report=1, app_report_counter=2, report_counter=confirmed)
     course = RolloutCourse(database, site, ring, clock)
     course.begin(steps=(50, 100))
     assert course.turn().content == "application 3" and course.head.percent == 50
@@ -362,6 +363,7 @@ def test_a_program_is_rolled_out_by_what_boards_prove_of_it(
     paused = course.turn(1)
     assert (paused.state, course.head.paused) == ("paused", True)
     assert paused.reason == f"{FLEET - len(taking)} of {FLEET} boards failed, more than 5 %"
+    assert course.turn(1).reason == paused.reason, "for a person who looks later"
 
 
 def test_a_program_beside_a_new_firmware_goes_with_it(

@@ -25,7 +25,9 @@ class NeverLoads(dict[str, bytes]):
         return super().__getitem__(path)
 
 
-def run_main(board: DeviceBoard, vm: CPythonVM, ms: float, before: str = "") -> float | None:
+def run_main(
+    board: DeviceBoard, vm: CPythonVM, ms: float, before: str = "", *, every_ms: int = 1000,
+) -> float | None:
     """An application with a tick() a second; milliseconds until it was restarted, None if it was not."""
     begun = board.soc.clock.ms
     vm.exec(f"import twoslot\n{before}")
@@ -35,5 +37,5 @@ def run_main(board: DeviceBoard, vm: CPythonVM, ms: float, before: str = "") -> 
         except ChipReset as reset:
             assert reset.reason == RESTART
             return board.soc.clock.ms - begun
-        board.soc.clock.advance_ms(1000)
+        board.soc.clock.advance_ms(every_ms)
     return None

@@ -49,6 +49,12 @@ def program(counter: int, text: str = TICKS) -> dict[str, bytes]:
     return {"main.py": f"print('program {counter}')\n{text}".encode(), "lamp.py": b"shade = 1\n" * 30}
 
 
+@functools.lru_cache(maxsize=16)
+def _newest(records: tuple[bytes, ...]) -> ApplicationRecord | None:
+    """Cached: it is asked for at every wait of a program, and changes seldom."""
+    return newest_record(records)
+
+
 class StockBoard:
     """Application 1 is confirmed in /app_a; `printed` is what its programs printed, `resets` the reasons.
 
@@ -93,7 +99,7 @@ class StockBoard:
 
     def record(self) -> ApplicationRecord:
         """The newest record, by the bench's codec."""
-        found = newest_record(self.files.get(f"/{name}", b"") for name in FILES)
+        found = _newest(tuple(self.files.get(f"/{name}", b"") for name in FILES))
         assert found is not None
         return found
 

@@ -39,9 +39,11 @@ def running(command: Sequence[str | Path], port: int, folder: Path) -> Iterator[
         run = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=environment)
     try:
         while True:
-            assert run.poll() is None, log.read_text()
             with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 5):
                 break
+            with suppress(subprocess.TimeoutExpired):
+                run.wait(0.05)
+                pytest.fail(log.read_text())
         yield f"http://127.0.0.1:{port}"
     finally:
         run.terminate()

@@ -141,7 +141,7 @@ def _add_login(app: Flask, guard: CockpitGuard) -> None:
     @app.post("/logout")
     def log_out() -> BaseResponse:
         """End the session."""
-        session.clear()
+        guard.log_out()
         return redirect(url_for("login"), HTTPStatus.SEE_OTHER)
 
 

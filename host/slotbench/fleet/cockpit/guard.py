@@ -22,7 +22,7 @@ from slotbench.fleet.access_tokens import AccessRole, AccessToken, check_token, 
 from slotbench.fleet.audit_log import Actor, record_action
 from slotbench.fleet.database import FleetDatabase
 
-__all__ = ["CockpitGuard", "RateLimit", "SESSION_S", "signed_in"]
+__all__ = ["CockpitGuard", "EndedSessions", "RateLimit", "SESSION_S", "signed_in"]
 
 SESSION_S: Final = 12 * 3600
 """How long a login lasts."""
@@ -71,6 +71,28 @@ class RateLimit:
         return times
 
 
+class EndedSessions:
+    """Sessions that were logged out of: their cookies would be valid until SESSION_S is over.
+
+    They are known until the server ends.
+    """
+
+    def __init__(self) -> None:
+        self._until: OrderedDict[str, float] = OrderedDict()
+        self._lock = Lock()
+
+    def end(self, name: str, now: float) -> None:
+        """End a session at `now`, in seconds."""
+        with self._lock:
+            self._until[name] = now + SESSION_S
+            while len(self._until) > _ADDRESSES_MAX or next(iter(self._until.values())) <= now:
+                self._until.popitem(last=False)
+
+    def has(self, name: str) -> bool:
+        """Whether this session ended."""
+        return name in self._until
+
+
 @dataclass(frozen=True, slots=True)
 class CockpitGuard:
     """Guards an application. `public_url` is where a reverse proxy offers the cockpit; None without one.
@@ -83,6 +105,7 @@ class CockpitGuard:
     public_url: str | None = None
     logins: RateLimit = field(default_factory=lambda: RateLimit(_LOGINS, _LOGINS_S))
     changes: RateLimit = field(default_factory=lambda: RateLimit(_CHANGES, _CHANGES_S))
+    ended: EndedSessions = field(default_factory=EndedSessions)
 
     def install(self, app: Flask) -> None:
         """Put it before every request of `app`, and its headers behind."""
@@ -111,6 +134,11 @@ class CockpitGuard:
         with self.database.writing() as connection:
             record_action(connection, Actor(found.label, address), int(self.clock()), "login", found.label)
         return True
+
+    def log_out(self) -> None:
+        """End the session: whoever has a copy of its cookie is out, too."""
+        self.ended.end(str(session.get("csrf", "")), self.clock())
+        session.clear()
 
     def _checked(self, token: str, address: str) -> AccessToken | None:
         with self.database.reading() as connection:
@@ -172,6 +200,8 @@ class CockpitGuard:
     def _session_login(self) -> AccessToken | None:
         number, at = session.get("token"), session.get("at", 0)
         if not isinstance(number, int) or not 0 <= self.clock() - at < SESSION_S:
+            return None
+        if self.ended.has(str(session.get("csrf", ""))):
             return None
         with self.database.reading() as connection:
             return find_token(connection, number)

@@ -15,6 +15,7 @@ from slotbench.application.bundle import Bundle
 from slotbench.boards import BoardProfile
 from slotbench.formats.application_record import FILES, FOLDERS, ApplicationRecord, Folder, FolderState
 from slotbench.formats.file_list import TWOSLOT_PACK
+from slotbench.formats.rtc import RETAINED_ADDRESS
 from slotbench.prove.chip.bed import PROMPT, ChipBed, RunningChip, image_facts
 from slotbench.prove.chip.preflight import (
     BOOT_S,
@@ -22,6 +23,7 @@ from slotbench.prove.chip.preflight import (
     STACK_BYTES_MAX,
     PreflightReport,
 )
+from slotbench.vboard.chip.board import ChipBoard
 from slotbench.vboard.chip.network.station import HEAP_BYTES as STATION_HEAP_BYTES
 from slotbench.vboard.chip.stack import StackGauge
 from slotbench.vboard.signals import BenchViolation
@@ -46,6 +48,8 @@ slotbench_timer.init(period=%d, mode=machine.Timer.PERIODIC, callback=slotbench)
 """ % _REPORT_MS
 _TRACEBACK: Final = "Traceback (most recent call last):"
 _SLEEP: Final = 5
+_TICKED_BIT: Final = 23
+"""Of the retained fields: twoslot was asked for something in this start (FORMATS, RTC tail)."""
 _LINES: Final = 20
 
 
@@ -140,6 +144,14 @@ def _say_end(report: PreflightReport, running: RunningChip, has_ended: bool, sec
         report.crash = running.console.last_lines(_LINES)
         report.add("main.py goes on", False, f"the board restarted after {seconds:.1f} s")
     elif has_ended:
-        report.add("main.py goes on", True, f"it ended after {seconds:.1f} s, without an exception")
+        words = f"it ended after {seconds:.1f} s, without an exception{_tick_words(board)}"
+        report.add("main.py goes on", True, words)
     else:
-        report.add("main.py goes on", True, f"it runs, for {seconds:.0f} s")
+        report.add("main.py goes on", True, f"it runs, for {seconds:.0f} s{_tick_words(board)}")
+
+
+def _tick_words(board: ChipBoard) -> str:
+    """What is wrong where the program never asked twoslot for anything; empty where it did."""
+    if int.from_bytes(board.machine.read(RETAINED_ADDRESS, 4), "little") >> _TICKED_BIT & 1:
+        return ""
+    return "; it never called twoslot.tick(): no trial of it ends well, and boards go back"

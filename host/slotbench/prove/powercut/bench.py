@@ -114,6 +114,7 @@ class Scenario:
     """A part of an update. `torn` and `weak`: with how many seeds each operation is torn.
 
     `by_loader`: operations of the loader are among them, so it is proven with its machine code too.
+    `repeats`: its operations are those of another scenario, at other places of the journal.
     """
 
     name: str
@@ -122,3 +123,4 @@ class Scenario:
     torn: int = 32
     weak: int = 12
     by_loader: bool = False
+    repeats: bool = False

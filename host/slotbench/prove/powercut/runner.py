@@ -8,7 +8,6 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -26,12 +25,13 @@ from slotbench.prove.powercut.merging import (
     image_bytes,
 )
 from slotbench.prove.powercut.recording import RecordedOperation, RecordingFlash
+from slotbench.prove.powercut.sample import draw_cuts
 from slotbench.prove.powercut.scenarios import SCENARIOS
 from slotbench.prove.testbed import HOURS_MS, MINUTES_MS, NOW, PRODUCT, Edit
 from slotbench.release import keys
 from slotbench.vboard.board import LOADERS, BoardState, VirtualBoard
 from slotbench.vboard.flash.cuts import Cut, CutMode
-from slotbench.vboard.flash.nor import SECTOR, NorFlash
+from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.signals import BenchViolation
 
 __all__ = ["BOARDS", "CutId", "Failure", "PowerCutProof", "Recorded", "RunResult"]
@@ -144,29 +144,6 @@ class Recorded:
             Cut(index, mode, seed) for index in range(len(self.moments))
             for mode, seeds in modes for seed in range(seeds)]
 
-    def sampled_cuts(self, torn: int, weak: int, seed: str) -> list[Cut]:
-        """Every operation in every mode: torn once in each of the two ways, with a seed drawn of
-        those. Of the writes of one block: before the first, after the last, and two that are drawn
-        are torn.
-        """
-        rng = random.Random(seed)
-        cuts: list[Cut] = []
-        for _, group in groupby(range(len(self.moments)), self._block_of):
-            writes = list(group)
-            cuts += [
-                Cut(writes[0], CutMode.BEFORE), Cut(writes[-1], CutMode.AFTER),
-                Cut(rng.choice(writes), CutMode.TORN, rng.randrange(torn)),
-                Cut(rng.choice(writes), CutMode.WEAK, rng.randrange(weak))]
-        return cuts
-
-    def _block_of(self, index: int) -> tuple[int, int]:
-        """What the operation has in common with the others that write the same block."""
-        course, moment = self.moments[index]
-        op = moment.op
-        images = (slot.image for slot in course.testbed.profile.slots)
-        is_piece = op.kind == "program" and op.actor == "python" and any(op.addr in image for image in images)
-        return (id(course), op.addr // SECTOR) if is_piece else (0, index)
-
 
 def remember(flash: RecordingFlash, board: VirtualBoard, received: int) -> None:
     """Have `flash` keep with each operation what the board's promises know, its files, and its
@@ -248,11 +225,10 @@ class PowerCutProof:
         return [CutId(board, loader, scenario, (cut,)) for cut in cuts]
 
     def sampled_cuts(self, board: str, loader: str, scenario: str, torn: int, weak: int) -> list[CutId]:
-        """Of those single cuts, every operation in every mode once; torn with seeds that are drawn.
-        The writes of one block count as one operation.
-        """
+        """Of those single cuts a sample (slotbench.prove.powercut.sample)."""
         seed = f"{board} {scenario} {self.seed}"
-        cuts = self.recorded_scenario(board, scenario).sampled_cuts(torn, weak, seed)
+        recorded = self.recorded_scenario(board, scenario)
+        cuts = draw_cuts(recorded.moments, torn, weak, seed, are_alike=SCENARIOS[scenario].repeats)
         return [CutId(board, loader, scenario, (cut,)) for cut in cuts]
 
     def run(self, id: CutId, at_end: Callable[[VirtualBoard], object] | None = None) -> RunResult:

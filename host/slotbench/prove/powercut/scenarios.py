@@ -350,7 +350,7 @@ SCENARIOS: Final = {scenario.name: scenario for scenario in (
     Scenario("patch", "blocks that a patch makes from the running image", patch, torn=4, weak=2),
     Scenario("verify", "a block decays and is found by the read-back of the whole", verify, torn=24, weak=12),
     Scenario("cells", "journal cells behind one another", cells),
-    Scenario("compaction", "journal cells that begin a new sector", compaction),
+    Scenario("compaction", "journal cells that begin a new sector", compaction, repeats=True),
     Scenario("swap", "the descriptor of what was verified", swap),
     Scenario("first-boot", "attempts that are spent and noted", first_boot, by_loader=True),
     Scenario("copy", "exec window and window log", copy, by_loader=True),

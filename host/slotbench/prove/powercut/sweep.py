@@ -36,7 +36,7 @@ _MACHINE_SEEDS: Final = 2
 class SweepPlan:
     """What is run. `torn` scales the seeds of torn operations (0: one each); `pairs` is how many
     first cuts of a scenario get a second one, None all of them with all seconds; `singles` False
-    leaves it at these. `sampled`: every operation is torn with one of its seeds, which is drawn.
+    leaves it at these. `sampled`: a part of the single cuts (slotbench.prove.powercut.sample).
     """
 
     boards: tuple[str, ...] = BOARDS

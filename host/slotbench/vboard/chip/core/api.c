@@ -28,6 +28,7 @@ struct chip *chip_new(u64 seed)
     c->random = seed * 0x9E3779B97F4A7C15u + 0x1234567;
     c->ticks_per_cycle = 2;
     c->straps = 3;
+    c->stepping_over = 1;
     c->idle.on = 1;
     c->idle.next_look = LOOK_EVERY;
     chip_stack_mark(c, DRAM_BASE);
@@ -214,17 +215,16 @@ static void wait(struct chip *c, u64 until)
 
 static void step_over_breakpoint(struct chip *c)
 {
-    int count = c->breakpoints;
     u32 pc = c->pc;
     struct region *g;
     u32 room;
 
-    c->breakpoints = 0;
+    c->stepping_over = pc;
     if (bus_memory(c, pc, &room, &g) && g)
         forget_code(c, g, pc - g->pc, 1);
     c->limit = c->n + 1;
     cpu_trace(c);
-    c->breakpoints = count;
+    c->stepping_over = 1;
     if (g)
         forget_code(c, g, pc - g->pc, 1);
 }

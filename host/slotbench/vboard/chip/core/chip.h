@@ -28,6 +28,7 @@ enum {
     IO_BASE = 0x60000000, IO_BYTES = 0x10000,
     PAGE_SHIFT = 14, CODE_PAGES = 0x300000 >> PAGE_SHIFT,
     SLACK = 2304, /* decoded slots before and behind a region: branches may leave it by 2 KB */
+    SEQUENCE_BYTES = 40, /* a sequence of instructions that are run in one is shorter */
     MEGABYTES = 16,
     BREAKPOINTS = 32,
     UNDO_MOST = 16384,
@@ -103,6 +104,7 @@ struct chip {
     int stopped, waiting, powered, pause_idle, stop_on_fault, stop_on_exception, stop_on_output;
     u32 breakpoint[BREAKPOINTS];
     int breakpoints;
+    u32 stepping_over; /* the breakpoint that does not count now; 1: none */
     u32 stack_floor, stack_lowest;
 
     /* Time. */
@@ -158,6 +160,9 @@ struct chip {
     struct chip_counters count;
     struct chip_exception exception;
 };
+
+/* sequences.c */
+void decode_ahead(struct chip *, const struct region *, struct op *);
 
 /* decode.c */
 void decode(struct chip *, const struct region *, struct op *);

@@ -1,5 +1,6 @@
 /* The CPU: special registers, exceptions, interrupts, and the two interpreters. */
 #include "chip.h"
+#include "instructions.h"
 #include "ops.h"
 
 enum {
@@ -156,6 +157,17 @@ static void log_store(struct chip *c, u32 offset)
     entry->offset = offset & ~3u;
     memcpy(&entry->old, c->dram + entry->offset, 4);
     c->idle.writes++;
+}
+
+/* An aligned word of mapped ROM, instruction RAM or flash; 0: there is none. */
+static inline int code_word(const struct chip *c, u32 address, u32 *value)
+{
+    const u32 index = (address - ROM_BASE) >> PAGE_SHIFT;
+
+    if (index >= CODE_PAGES || address & 3 || !c->page[index])
+        return 0;
+    memcpy(value, c->page[index]->mem + (address - c->page[index]->pc), 4);
+    return 1;
 }
 
 #define LOOP_NAME cpu_run

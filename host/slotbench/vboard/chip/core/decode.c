@@ -25,18 +25,23 @@ void region_forget_all(struct region *g)
         memset(g->slots, 0, ((size_t)g->bytes + 2 * SLACK) * sizeof(struct op));
 }
 
-/* Bytes of a region changed: the instructions that they belong to are decoded anew. */
+/* Bytes of a region changed: the instructions and sequences that they belong to are decoded anew. What lies before the bytes keeps
+ * its operands: it may be a part of a sequence that ends before them.
+ */
 void forget_code(struct chip *c, struct region *g, u32 offset, u32 bytes)
 {
     (void)c;
-    if (g->slots)
-        memset(g->ops + (i32)offset - 2, 0, ((size_t)bytes + 2) * sizeof(struct op));
+    if (!g->slots)
+        return;
+    for (i32 at = (i32)offset - SEQUENCE_BYTES; at < (i32)offset; at++)
+        g->ops[at].code = 0;
+    memset(g->ops + offset, 0, (size_t)bytes * sizeof(struct op));
 }
 
 int is_breakpoint(const struct chip *c, u32 pc)
 {
     for (int i = 0; i < c->breakpoints; i++)
-        if (c->breakpoint[i] == pc)
+        if (c->breakpoint[i] == pc && pc != c->stepping_over)
             return 1;
     return 0;
 }
