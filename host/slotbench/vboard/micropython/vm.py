@@ -311,13 +311,12 @@ class MicroPythonVM:
 
     def _give_files(self) -> None:
         """Let the VM find what was changed by somebody else: where that were files, it mounts them anew."""
-        if self._filesystem.write(self.runtime.folders):
-            self._filesystem.update_mirror()
+        has_written = self._filesystem.write(self.runtime.folders)
+        self._filesystem.update_mirror()
+        if has_written:
             self._touches_files = False
             self._inside(MOUNT_AGAIN)
             self._touches_files = True
-        else:
-            self._filesystem.update_mirror()
         self._mirror.set_time(self.runtime.rtc_us())
 
     def _share(self, mirror: FlashMirror) -> None:
