@@ -44,7 +44,7 @@ def test_without_the_loaders_word_nothing_is_done(board: DeviceBoard, vm: CPytho
     else:
         word[3 if wrong == "the magic" else 4] = 2
         word[16:24] = digest8(bytes(word[:16]))
-    board.leave_tail(word)
+    board.leave_tail(bytes(word))
 
     with refusal(vm, "FlashError", 64, 0):
         open_control(vm)
