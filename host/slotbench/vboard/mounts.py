@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from slotbench.vboard.signals import DeviceOSError
@@ -42,6 +43,11 @@ class Mounts:
         if found is None:
             raise DeviceOSError(_ENOENT)
         return tuple(found[0].stat(found[1]))
+
+    def ilistdir(self, path: str) -> Iterator[tuple[Any, ...]]:
+        """os.ilistdir of a path for which `has` is true."""
+        found = self._at(path)
+        return iter(()) if found is None else iter(found[0].ilistdir(found[1]))
 
     def find(self, base: str, seen: str) -> tuple[str | None, str | None] | None:
         """What an import finds for a module at `base`, a path for which `has` is true, without its ending:

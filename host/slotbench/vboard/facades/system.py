@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from types import SimpleNamespace
 from typing import Any, Final, NoReturn
@@ -168,13 +168,17 @@ def _os(rt: Runtime) -> Mapping[str, Any]:
         name = table.absolute(path)
         return rt.mounts.stat(name) if rt.mounts.has(name) else table.stat(path)
 
+    def ilistdir(path: str = "") -> Iterable[tuple[Any, ...]]:
+        name = table.absolute(path)
+        return rt.mounts.ilistdir(name) if rt.mounts.has(name) else table.ilistdir(path)
+
     return {
         "dupterm": dupterm,
         "mount": rt.mounts.mount,
         "umount": rt.mounts.umount,
         "urandom": rt.soc.random.randbytes,
         "listdir": table.listdir,
-        "ilistdir": table.ilistdir,
+        "ilistdir": ilistdir,
         "stat": stat,
         "statvfs": table.statvfs,
         "remove": table.remove,
