@@ -16,8 +16,12 @@ from slotbench.vboard.flash.nor import SECTOR
 from slotbench.vboard.network.faults import FaultyNetwork
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.signals import PowerCut
+from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, DeviceBoard
 from support.device.site import DONE, DOWNLOAD, Site, Updater
+from support.fuzz.patch_checks import NEW as PATCHED_NEW
+from support.fuzz.patch_checks import OLD as PATCHED_OLD
+from support.fuzz.patch_checks import PatchedBoard, packed
 from support.relinked import relinked
 
 RUNNING, SPARE = BOARD.slots
@@ -253,6 +257,24 @@ def test_a_damaged_patch_is_given_up_at_once(make_board: Callable[..., DeviceBoa
         assert len(updater.written_blocks()) <= BLOCKS + 1, "more than the block that went wrong was erased"
         given_up = [code for code, _ in log(updater)]
         assert given_up == ([50] if asked[-1].startswith("/images/") else []), f"byte {place}"
+
+
+@pytest.mark.parametrize(("begins", "right"), [(0, True), (4, False), (-4, False)])
+def test_only_the_old_image_is_copied(board: DeviceBoard, vm: CPythonVM, begins: int, right: bool) -> None:
+    """What lies before and behind it in the flash is not, though it may be what the block is to be."""
+    copied = len(PATCHED_OLD)
+    signed = 2 * begins if begins >= 0 else -2 * begins - 1
+    made = PatchedBoard(board, vm, packed(bytes(
+        [0, 0, copied & 127 | 128, copied >> 7, len(PATCHED_NEW) - copied, signed, 0, *PATCHED_NEW[copied:]])))
+    board.flash.poke(RUNNING.image.start + begins, PATCHED_NEW[:copied])
+    assert made.make() is right
+
+
+@pytest.mark.parametrize(("padding", "right"), [(b"\x80\0", True), (b"\x80\x80\0", False)])
+def test_a_number_has_four_bytes_at_most(board: DeviceBoard, vm: CPythonVM, padding: bytes, right: bool) -> None:
+    length = bytes([len(PATCHED_NEW) & 127 | 128, len(PATCHED_NEW) >> 7 | 128]) + padding
+    made = PatchedBoard(board, vm, packed(bytes(3) + length + PATCHED_NEW))
+    assert made.make() is right
 
 
 @pytest.mark.parametrize("length", [0, 1, HEADER_BYTES, HEADER_BYTES + 1, 200, -1])

@@ -100,6 +100,7 @@ def test_another_project_is_not_mixed_with_it(
 
 @pytest.mark.parametrize(("words", "better"), [
     (("my", "lamp"), "my-lamp"), (("my lamp",), "my-lamp"), (("Lamp",), "lamp"), (("lamp!",), "lamp"),
+    (("Gr\u00fcne Stra\u00dfe",), "grune-strasse"),
     (("-lamp-",), None), (("x" * 40,), "x" * 32), (("???",), None)])
 def test_a_name_that_is_none_gets_a_better_one(
     init: Init, tmp_path: Path, words: tuple[str, ...], better: str | None,

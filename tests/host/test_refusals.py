@@ -6,9 +6,11 @@ Of a proof that failed, what failed is the answer.
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import slotbench
+from slotbench.shell_words import quoted
 
 ROOT = Path(slotbench.__file__).parent
 WITHOUT = {
@@ -24,6 +26,17 @@ WITHOUT = {
     "vboard/lx106/rom.py": "a file of the bench",
 }
 """Files with refusals without a cure, and why that is right."""
+
+
+def test_a_path_in_a_command_is_quoted() -> None:
+    """People type what a message says: a path with a space is one word of it."""
+    command = re.compile(
+        r"slotbench( [a-z]+)+( --?[a-z-]+)* \{[a-z_.]*(path|folder|root|file|place)(!r)?\}")
+    found = {
+        f"{path.name}: {match[0]}" for path in ROOT.rglob("*.py")
+        for match in command.finditer(path.read_text(encoding="utf-8"))}
+    assert not found
+    assert quoted("lamp1/flash.bin") == "lamp1/flash.bin" and quoted("my lamp") in ("'my lamp'", '"my lamp"')
 
 
 def test_each_refusal_names_a_cure() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,6 +196,26 @@ def test_a_file_that_is_not_what_was_signed_is_not_kept(testbed: TestBed, runnin
     assert running.files["/app_b/more.py"] == b"x = 6\n"
 
 
+def test_a_file_that_the_list_does_not_name_is_not_kept(testbed: TestBed, running: VirtualBoard) -> None:
+    """Whatever wrote it there: an import would find it."""
+    publish_application(testbed, 6, program(6, more__py=b"x = 6\n"), data=3)
+    honest = testbed.app
+
+    asked: list[str] = []
+
+    def serve(environ: dict[str, Any], start: Any) -> Any:
+        if environ["PATH_INFO"].startswith("/files/"):
+            asked.append(environ["PATH_INFO"])
+            if len(asked) == 1:
+                running.files["/app_b/machine.py"] = b"x = 1\n"
+        return honest(environ, start)
+
+    running.network.app = serve  # type: ignore[attr-defined]
+    updated(running, 6)
+    assert "/app_b/machine.py" not in running.files
+    assert len(asked) == 2 * len(set(asked)), "the folder was emptied, and all of it came anew"
+
+
 def test_rollback_goes_back_to_the_application_before(testbed: TestBed) -> None:
     publish_application(testbed, 1)
     board, printed = powered(testbed)
@@ -209,3 +230,13 @@ def test_rollback_goes_back_to_the_application_before(testbed: TestBed) -> None:
     record = record_of(board)
     assert (record.active, record.bad_counter, record.folders[1].state) == (0, 2, 3)
     assert "'app_counter': 1" in board.run_line("print(twoslot.status())")
+
+
+def test_rollback_does_not_go_below_the_floor(testbed: TestBed) -> None:
+    publish_application(testbed, 1)
+    board, _ = powered(testbed)
+    updated(board, 1)
+    publish_application(testbed, 2, floor=2)
+    updated(board, 2)
+    assert "refused: 65 " in board.run_line("twoslot.rollback()")
+    assert runs_application(board, 2)

@@ -8,6 +8,7 @@ import click
 
 from slotbench.cli.board_control import send_request
 from slotbench.cli.parameter_types import PATH
+from slotbench.shell_words import quoted
 
 
 @click.command()
@@ -24,4 +25,4 @@ def cut(folder: Path, cut: str) -> None:
     facts = send_request(folder, {"command": "cut", "cut": cut})
     click.echo(f"the power will fail at {facts['cut']}; the next flash operation is {facts['operations']}")
     click.echo(f"a board that rests writes nothing; an update does: "
-               f"slotbench board repl {folder} 'import twoslot; twoslot.update()'")
+               f"slotbench board repl {quoted(folder)} 'import twoslot; twoslot.update()'")

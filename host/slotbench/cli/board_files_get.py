@@ -8,6 +8,7 @@ import click
 
 from slotbench.cli.parameter_types import PATH
 from slotbench.errors import USAGE, BenchError
+from slotbench.shell_words import quoted
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.live.stored_files import StoredFiles
 
@@ -34,7 +35,7 @@ def get(folder: Path, names: tuple[str, ...], to: Path) -> None:
             if not any(path == name or path.startswith(f"{name}/") for path in there):
                 raise BenchError(
                     f"the board has no {name}", where=str(folder),
-                    cure=f"slotbench board files list {folder}", exit_code=USAGE)
+                    cure=f"slotbench board files list {quoted(folder)}", exit_code=USAGE)
     if any(".." in path.split("/") for path in wanted):
         raise BenchError("the board has a file whose name leads out of a folder", where=str(folder),
                          cure="name the files that you want", exit_code=USAGE)

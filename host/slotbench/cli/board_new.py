@@ -27,6 +27,7 @@ from slotbench.release import documents
 from slotbench.release.development import ON_BOARD, read_public_part, require_marked
 from slotbench.release.files import require_writable
 from slotbench.release.identities import Identities, parse_secret
+from slotbench.shell_words import quoted
 from slotbench.vboard.chip.build import compiler
 from slotbench.vboard.chip.network.slirp import missing
 from slotbench.vboard.factory import board_files, factory_flash
@@ -126,13 +127,13 @@ def new(
     click.echo(f"Its files are in {made.files_path}; changes there take effect at the next power on.")
     if not board.has_loader:
         click.echo("It has no twoslot yet. Run it, and put twoslot there from another terminal:")
-        click.echo(f"  slotbench board run {folder} --pty {folder}.tty")
-        click.echo(f"  slotbench deploy --port {folder}.tty --app DIR")
+        click.echo(f"  slotbench board run {quoted(folder)} --pty {quoted(f'{folder}.tty')}")
+        click.echo(f"  slotbench deploy --port {quoted(f'{folder}.tty')} --app DIR")
         return
     if not pinned:
         click.echo("No keys are pinned: the board accepts no update.")
         click.echo(f"Copy the product's keys file to {made.files_path / 'twoslot.keys'}")
-    click.echo(f"Run it{why}: slotbench board run {folder}")
+    click.echo(f"Run it{why}: slotbench board run {quoted(folder)}")
 
 
 def _require_identities(path: Path | None) -> None:

@@ -28,6 +28,7 @@ from slotbench.inspection.filesystem import littlefs_problem
 from slotbench.interrupts import StoppedByUser
 from slotbench.push.client import PORT as PUSH_PORT
 from slotbench.release.files import read_bytes
+from slotbench.shell_words import quoted
 from slotbench.vboard.board import LOADERS
 from slotbench.vboard.chip.machine import ROM_BYTES
 from slotbench.vboard.chip.network.hypercall import loopback
@@ -189,7 +190,7 @@ def _require_sound_filesystem(opened: BoardFolder | FlashFile) -> None:
     if read_superblock(data) is not None and (problem := littlefs_problem(data)):
         raise BenchError(
             f"its filesystem is damaged: {problem}", where=str(opened.path),
-            cure=f"slotbench inspect {opened.flash_path}")
+            cure=f"slotbench inspect {quoted(opened.flash_path)}")
 
 
 def _say_places(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from unicodedata import normalize
 
 import click
 
@@ -117,7 +118,8 @@ def _product(words: tuple[str, ...]) -> str:
     try:
         return check_name(text, "PRODUCT")
     except FormatError as error:
-        close = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:NAME_CHARS_MAX].strip("-")
+        letters = normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
+        close = re.sub(r"[^a-z0-9_]+", "-", letters).strip("-")[:NAME_CHARS_MAX].strip("-")
         cure = f"slotbench init {close}" if close else error.cure
         raise BenchError(
             f"{error.what}, and boards and releases carry it", cure=cure, exit_code=USAGE) from None

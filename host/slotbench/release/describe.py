@@ -21,6 +21,7 @@ from slotbench.formats.twoslot_version import twoslot_words, version_text
 from slotbench.images import Family, identify
 from slotbench.release import documents
 from slotbench.release.files import read_bytes
+from slotbench.shell_words import quoted
 
 PREFLIGHT_WORDS: Mapping[Preflight | None, str] = {
     None: "no preflight: built before there was one",
@@ -65,7 +66,7 @@ def _describe_image(data: bytes, path: Path) -> Description:
     if found.family is Family.NO_FIRMWARE:
         raise FormatError(f"{found.title}, neither an ESP8266 image nor a document of twoslot", 0)
     refused = (("refused", found.problem),) if found.problem is not None else ()
-    lines = (("length", f"{found.length} bytes"), *refused, ("details", f"slotbench inspect {path}"))
+    lines = (("length", f"{found.length} bytes"), *refused, ("details", f"slotbench inspect {quoted(path)}"))
     fields = {"kind": "image", "title": found.title, "length": found.length, "problem": found.problem}
     return Description(found.title, lines, fields)
 

@@ -14,6 +14,7 @@ from slotbench.formats.file_list import FILE_BYTES_MAX, LIST_BYTES_MAX
 from slotbench.formats.release import LENGTH_MAX
 from slotbench.locks import lock_folders
 from slotbench.release.files import read_bytes, remove_all_leftovers, write_atomic
+from slotbench.shell_words import quoted
 
 _FOLDERS = ("heads", "keys", "releases", "images", "blocks", "applications", "lists", "files", "patches")
 _NAME = "[a-z0-9_][a-z0-9_-]{0,31}"
@@ -97,7 +98,7 @@ class Store:
     @property
     def repair_cure(self) -> str:
         """What to do about documents that are damaged, missing or of a wrong time."""
-        return f"run `slotbench release publish --repair {self.root}` with the same --key and --keys"
+        return f"run `slotbench release publish --repair {quoted(self.root)}` with the same --key and --keys"
 
     def path(self, name: str) -> Path:
         """The path of the file with this name. Raises ValueError for a name that is not in FORMATS."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.images.bench import is_bench_image
+from slotbench.shell_words import quoted
 from slotbench.vboard.chip.board import ChipBoard
 from slotbench.vboard.chip.files import ChipFiles
 from slotbench.vboard.chip.network.wire import Wire
@@ -183,7 +184,7 @@ class ChipRunner:
         self._tell(f"{words}; what was in RAM and in RTC memory is gone")
         self._end_line(BenchError(
             "the board lost power before the line ended", where=str(self.folder.path),
-            cure=f"slotbench board power {self.folder.path} on"))
+            cure=f"slotbench board power {quoted(self.folder.path)} on"))
         taken = self._files.read_files()
         self.folder.export_files(self._kept, taken, self.board.flash)
         if isinstance(self.folder, BoardFolder):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 from types import SimpleNamespace
 from typing import Any, Final, NoReturn
@@ -168,16 +168,16 @@ def _os(rt: Runtime) -> Mapping[str, Any]:
         name = table.absolute(path)
         return rt.mounts.stat(name) if rt.mounts.has(name) else table.stat(path)
 
-    def ilistdir(path: str = "") -> Iterable[tuple[Any, ...]]:
+    def ilistdir(path: str = "") -> list[tuple[Any, ...]]:
         name = table.absolute(path)
-        return rt.mounts.ilistdir(name) if rt.mounts.has(name) else table.ilistdir(path)
+        return [*rt.mounts.ilistdir(name)] if rt.mounts.has(name) else [*table.ilistdir(path)]
 
     return {
         "dupterm": dupterm,
         "mount": rt.mounts.mount,
         "umount": rt.mounts.umount,
         "urandom": rt.soc.random.randbytes,
-        "listdir": table.listdir,
+        "listdir": lambda path="": [entry[0] for entry in ilistdir(path)],
         "ilistdir": ilistdir,
         "stat": stat,
         "statvfs": table.statvfs,

@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 
 from slotbench.errors import USAGE, BenchError
 from slotbench.private import PRIVATE
+from slotbench.shell_words import quoted
 from slotbench.untrusted import load_json
 
 __all__ = ["ControlRequest", "ControlSocket", "request_facts"]
@@ -222,7 +223,8 @@ def _connect(path: Path) -> tuple[socket.socket, dict[str, str]]:
         folder = path.parent
         raise BenchError(
             "no board runs there", where=str(folder),
-            cure=f"start it in another terminal: slotbench board run {folder}", exit_code=USAGE) from None
+            cure=f"start it in another terminal: slotbench board run {quoted(folder)}",
+            exit_code=USAGE) from None
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from slotbench.boards import BoardProfile
 from slotbench.errors import USAGE, BenchError
 from slotbench.locks import LOCK_NAME, LockedElsewhere, hold_lock
 from slotbench.private import make_private_folder
+from slotbench.shell_words import quoted
 from slotbench.untrusted import load_json
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.nor import NorFlash
@@ -89,7 +90,7 @@ class BoardFolder:
         except OSError as error:
             raise BenchError(
                 f"no board here ({error.strerror})", where=str(where),
-                cure=f"make one: slotbench board new {path}", exit_code=USAGE) from None
+                cure=f"make one: slotbench board new {quoted(path)}", exit_code=USAGE) from None
         except (ValueError, KeyError, TypeError):
             raise BenchError(
                 "board.json cannot be read", where=str(where), cure="make the board anew",
@@ -141,7 +142,8 @@ class BoardFolder:
         except LockedElsewhere:
             raise BenchError(
                 "this board runs already", where=str(self.path),
-                cure=f"end it with Ctrl-C where it runs; meanwhile: slotbench board status {self.path}",
+                cure="end it with Ctrl-C where it runs; meanwhile: slotbench board status "
+                f"{quoted(self.path)}",
                 exit_code=USAGE) from None
 
     def load_flash(self, clock: Clock) -> NorFlash:

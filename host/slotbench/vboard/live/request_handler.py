@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from slotbench.errors import USAGE, BenchError
+from slotbench.shell_words import quoted
 from slotbench.vboard.flash.cuts import Cut
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.live.control_socket import ControlRequest
@@ -56,7 +57,7 @@ class RequestHandler:
             if command is None and name in _OF_THE_CHIP:
                 raise BenchError(
                     f"this VM has no {_OF_THE_CHIP[str(name)]}", where=self._place,
-                    cure=f"slotbench board run {self._place} --vm chip", exit_code=USAGE)
+                    cure=f"slotbench board run {quoted(self._place)} --vm chip", exit_code=USAGE)
             if command is None:
                 raise BenchError(
                     "unknown command", where=repr(name), cure="use the slotbench that runs the board",
@@ -68,7 +69,7 @@ class RequestHandler:
     def require_power(self, what: str = "the board has no power") -> None:
         """Raise BenchError when the board is off."""
         if self._board.state is BoardState.OFF:
-            raise BenchError(what, where=self._place, cure=f"slotbench board power {self._place} on")
+            raise BenchError(what, where=self._place, cure=f"slotbench board power {quoted(self._place)} on")
 
     def require_repl(self) -> None:
         """Raise BenchError when no line can be typed."""
@@ -76,7 +77,7 @@ class RequestHandler:
         if self._board.state is not BoardState.RUNNING:
             raise BenchError(
                 f"no REPL, the board is {self._board.state.value}", where=self._place,
-                cure=f"slotbench board power {self._place} off, then on")
+                cure=f"slotbench board power {quoted(self._place)} off, then on")
 
     def typed_line(self, request: ControlRequest) -> str:
         """The line that a request wants typed. Raises BenchError without one, or without a REPL."""

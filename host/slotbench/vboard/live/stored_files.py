@@ -10,6 +10,7 @@ from slotbench.errors import USAGE, BenchError
 from slotbench.formats import SECTOR_BYTES, FormatError
 from slotbench.formats.littlefs import HEAD_BYTES, read_superblock
 from slotbench.formats.littlefs_tree import LittlefsTree, read_tree
+from slotbench.shell_words import quoted
 from slotbench.vboard.clock import Clock
 from slotbench.vboard.flash.littlefs import FlashFiles
 from slotbench.vboard.flash.nor import NorFlash
@@ -47,13 +48,13 @@ class StoredFiles:
         if found is None:
             raise BenchError(
                 "there is no LittleFS in its flash yet", where=str(self._folder.flash_path),
-                cure=f"run it once: slotbench board run {self._folder.path}")
+                cure=f"run it once: slotbench board run {quoted(self._folder.path)}")
         try:
             return read_tree(self._flash.sectors(place.start, min(found.size, place.size)))
         except FormatError as error:
             raise BenchError(
                 f"its filesystem cannot be read: {error}", where=str(self._folder.flash_path),
-                cure=f"slotbench inspect {self._folder.flash_path}") from None
+                cure=f"slotbench inspect {quoted(self._folder.flash_path)}") from None
 
     def put(self, new: Mapping[str, bytes]) -> None:
         """Write files into the flash, and into `files/`. Raises BenchError when they do not fit."""

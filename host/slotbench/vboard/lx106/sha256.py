@@ -20,6 +20,7 @@ from slotbench.vboard.lx106.memory import DRAM, IRAM
 __all__ = ["INITIAL", "DigestHooks", "advance"]
 
 _M: Final = 0xFFFFFFFF
+_TWICE: Final = 0x1_0000_0001
 _State = tuple[int, ...]
 _BLOCK_BYTES: Final = 64
 _BY_MD5: Final = 2
@@ -58,22 +59,21 @@ def advance(state: _State, message: bytes) -> _State:
 
 
 def _compress(state: _State, block: tuple[int, ...]) -> _State:
+    """`w * _TWICE` is a word twice: a shift turns it, and what is above 32 bits falls away with the sum."""
     words = list(block)
     for i in range(16, 64):
         w15, w2 = words[i - 15], words[i - 2]
-        s0 = _turn(w15, 7) ^ _turn(w15, 18) ^ w15 >> 3
-        s1 = _turn(w2, 17) ^ _turn(w2, 19) ^ w2 >> 10
+        t15, t2 = w15 * _TWICE, w2 * _TWICE
+        s0 = t15 >> 7 ^ t15 >> 18 ^ w15 >> 3
+        s1 = t2 >> 17 ^ t2 >> 19 ^ w2 >> 10
         words.append(words[i - 16] + s0 + words[i - 7] + s1 & _M)
     a, b, c, d, e, f, g, h = state
     for k, word in zip(_K, words, strict=True):
-        t1 = h + (_turn(e, 6) ^ _turn(e, 11) ^ _turn(e, 25)) + (e & f ^ ~e & g) + k + word
-        t2 = (_turn(a, 2) ^ _turn(a, 13) ^ _turn(a, 22)) + (a & b ^ a & c ^ b & c)
+        ee, aa = e * _TWICE, a * _TWICE
+        t1 = h + (ee >> 6 ^ ee >> 11 ^ ee >> 25) + (g ^ e & (f ^ g)) + k + word
+        t2 = (aa >> 2 ^ aa >> 13 ^ aa >> 22) + (a & b | c & (a | b))
         a, b, c, d, e, f, g, h = t1 + t2 & _M, a, b, c, d + t1 & _M, e, f, g
     return tuple(x + y & _M for x, y in zip(state, (a, b, c, d, e, f, g, h), strict=True))
-
-
-def _turn(word: int, bits: int) -> int:
-    return (word >> bits | word << 32 - bits) & _M
 
 
 class DigestHooks:
