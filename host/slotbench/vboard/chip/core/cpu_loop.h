@@ -1,6 +1,6 @@
 /* The interpreter, included twice by cpu.c: LOOP_NAME cpu_run, as fast as it goes, and cpu_trace (TRACED 1), which
  * counts each instruction, logs what it overwrites and comes to a halt at an anchor. Computed gotos; op is the program counter.
- * Only cpu_run takes sequences in one: for the other one the code of a sequence is that of its first instruction.
+ * Near its limit, cpu_trace takes the code of a sequence for that of its first instruction.
  */
 #define PC() (g->pc + (u32)(i32)(op - g->ops))
 #define A(field) a[op->field]
@@ -10,7 +10,7 @@
 
 #define STEP(bytes) do { op += (bytes); n++; } while (0)
 #if TRACED
-#define NEXT(bytes) do { op += (bytes); if (++n >= c->limit) goto leave_here; DISPATCH(); } while (0)
+#define NEXT(bytes) do { op += (bytes); if (unlikely(++n >= bound)) goto at_bound; DISPATCH(); } while (0)
 #define ARRIVED() do { \
         u32 pc_ = PC(); \
         if (a[1] > c->idle.best_sp) c->idle.best_sp = a[1], c->idle.best_pc = pc_, c->idle.best_a0 = a[0]; \
@@ -18,14 +18,16 @@
             goto leave_here; \
     } while (0)
 #define WILL_STORE(offset) do { if (c->idle.tracing) log_store(c, offset); } while (0)
+#define BOUND bound
 #else
 #define NEXT(bytes) do { op += (bytes); n++; DISPATCH(); } while (0)
 #define ARRIVED() do { } while (0)
 #define WILL_STORE(offset) do { } while (0)
+#define BOUND c->limit
 #endif
 
 /* A jump within the region, its target `slots` away. */
-#define GO(slots) do { op += (slots); n++; ARRIVED(); if (unlikely(n >= c->limit)) goto leave_here; DISPATCH(); } while (0)
+#define GO(slots) do { op += (slots); n++; ARRIVED(); if (unlikely(n >= BOUND)) goto at_bound; DISPATCH(); } while (0)
 #define BRANCH(condition, THEN, bytes) do { if (condition) GO(op->imm); THEN(bytes); } while (0)
 #define NOTE_STACK() do { if (a[1] < c->stack_lowest && a[1] >= c->stack_floor) c->stack_lowest = a[1]; } while (0)
 /* A jump to any address. */
@@ -37,7 +39,7 @@
         g = c->page[index]; \
         op = g->ops + (target - g->pc); \
         ARRIVED(); \
-        if (unlikely(n >= c->limit)) goto leave_here; \
+        if (unlikely(n >= BOUND)) goto at_bound; \
         DISPATCH(); \
     } while (0)
 
@@ -77,24 +79,31 @@
 
 void LOOP_NAME(struct chip *c)
 {
-    static const void *const label[OP_COUNT] = {
+    static const void *const sequences[OP_COUNT] = {
+#define X(name) [OP_##name] = &&do_##name,
+        SPECIAL_OPS(X) PLAIN_OPS(X) X(BYTE)
+#undef X
+#define X(name, first, others) [OP_##name] = &&do_##name,
+        SEQUENCES(X)
+#undef X
+    };
+#if TRACED
+    static const void *const singles[OP_COUNT] = {
 #define X(name) [OP_##name] = &&do_##name,
         SPECIAL_OPS(X) PLAIN_OPS(X)
 #undef X
-#if TRACED
         [OP_BYTE] = &&do_SSA8L,
 #define BYTE SSA8L
 #define X(name, first, others) [OP_##name] = &&LABEL(first),
         SEQUENCES(X)
 #undef X
 #undef BYTE
-#else
-        [OP_BYTE] = &&do_BYTE,
-#define X(name, first, others) [OP_##name] = &&do_##name,
-        SEQUENCES(X)
-#undef X
-#endif
     };
+    const void *const *label = sequences;
+    u64 bound = c->limit > SEQUENCE_BYTES ? c->limit - SEQUENCE_BYTES : 0;
+#else
+    const void *const *const label = sequences;
+#endif
     u32 *const a = c->a;
     u64 n = c->n;
     u32 target = c->pc, index;
@@ -151,7 +160,6 @@ special_written:
 #define X(name) do_##name: I_##name(NEXT);
     PLAIN_OPS(X)
 #undef X
-#if !TRACED
     do_BYTE: I_BYTE(NEXT);
 #define PART(name) I_##name(STEP);
 #define LAST(name) I_##name(NEXT);
@@ -160,8 +168,16 @@ special_written:
 #undef X
 #undef LAST
 #undef PART
-#endif
 
+at_bound:
+#if TRACED
+    if (n < c->limit) {
+        bound = c->limit;
+        label = singles;
+        DISPATCH();
+    }
+#endif
+    goto leave_here;
 bus_fault:
     if (fault == BUS_REFUSED)
         goto leave_here;
@@ -187,6 +203,7 @@ leave_here:
 #undef STEP
 #undef ARRIVED
 #undef WILL_STORE
+#undef BOUND
 #undef GO
 #undef BRANCH
 #undef NOTE_STACK
