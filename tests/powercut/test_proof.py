@@ -139,7 +139,7 @@ def test_a_second_cut_is_made_from_the_record_of_the_recovery(proof: PowerCutPro
 
 def test_a_known_state_is_one_that_came_to_rest(proof: PowerCutProof, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without merging the same cuts end the same way, with more boots."""
-    ids = [id for board in BOARDS for id in proof.single_cuts(board, "model", "resume", 1, 1)][::12]
+    ids = [id for board in BOARDS for id in proof.single_cuts(board, "model", "resume", 1, 1)][::24]
     settled, plain = RunResult(), RunResult()
     for id in ids:
         settled.add(proof.run(id))
