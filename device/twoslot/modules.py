@@ -30,7 +30,7 @@ class Modules:
         return iter(())
 
     def open(self, path, mode):
-        """Return the open file. Where there is none, littlefs is asked from now on, and it is an ImportError."""
+        """Return the open file. Where there is none: ImportError, and littlefs is asked from now on."""
         try:
             return open("/twoslot" + path, mode)
         except OSError:
