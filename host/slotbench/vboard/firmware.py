@@ -46,6 +46,8 @@ _EA_RAM_BYTES: Final = 33_284
 """Headers, RAM segments, checksum and CRC32 of a user image."""
 _HANDLERS: Final = 64
 _TABLE_BYTES: Final = 256
+_IDIOMS: Final = 48
+_IDIOM_BITS: Final = _IDIOMS.bit_length()
 _ANYWHERE: Final = range(IROM_MAP_START, IROM_MAP_START + 0xF0000)
 _MARKER: Final = re.compile(re.escape(MARKER) + rb"(\{[^}]*\})")
 _WORDS: Final = (
@@ -245,13 +247,22 @@ def _content(rng: random.Random, length: int, flash: range) -> bytes:
 
     The tables hold addresses in `flash`.
     """
-    idioms = [rng.randbytes(3) for _ in range(48)]
+    # What is called for every few bytes is written out: rng.choice() and rng.randbytes() do the same.
+    random, bits = rng.random, rng.getrandbits
+    idioms = [rng.randbytes(3) for _ in range(_IDIOMS)]
     out = bytearray()
     while len(out) < length:
-        kind = rng.random()
+        kind = random()
         if kind < 0.72:
             for _ in range(rng.randrange(20, 90)):
-                out += rng.choice(idioms) if rng.random() < 0.6 else rng.randbytes(rng.choice((2, 3)))
+                if random() < 0.6:
+                    while (number := bits(_IDIOM_BITS)) >= _IDIOMS:
+                        pass
+                    out += idioms[number]
+                else:
+                    while (number := bits(2)) >= 2:
+                        pass
+                    out += bits(16 + 8 * number).to_bytes(2 + number, "little")
         elif kind < 0.86:
             words = (rng.choice(_WORDS) for _ in range(rng.randrange(2, 9)))
             out += " ".join(words).encode() + b"\0"
