@@ -144,6 +144,17 @@ def test_a_refusal_is_told_at_once_and_once(house: ReportingHouse) -> None:
     assert len(house.told) == 2, "each check ends with it"
 
 
+def test_an_error_is_told_once_though_what_is_usual_comes_between(house: ReportingHouse) -> None:
+    house.testbed.publish(2, rollout=Rollout(percent=0))
+    board = house.board()
+    board.power_on()
+    board.run(MINUTES_MS)
+    for code in (46, 28, 46):
+        board.evaluate(f"twoslot._log.append((0, {code}, 9))")
+        board.run(MINUTES_MS)
+    assert [each.report.code for each in house.told] == [0, 46]
+
+
 @pytest.mark.parametrize("rollout", [Rollout(paused=True), Rollout(percent=0)])
 def test_what_is_usual_is_no_news(house: ReportingHouse, rollout: Rollout) -> None:
     house.testbed.publish(2, rollout=rollout)
