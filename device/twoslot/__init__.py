@@ -190,10 +190,11 @@ def unload():
         gc.threshold(_threshold)
     _agent = _threshold = None
     gc.collect()  # what follows needs a little memory
-    # What waits for something, or counts, stays: the first part of its name is in this text.
+    # What waits for something, or counts, stays, and native code: the first part of its name is in this
+    # text, which has no room for spaces (64 bytes of heap).
     drop("push.opening", *[
         name[8:] for name in sys.modules if name[:8] == "twoslot." and
-        name.split(".")[1] not in "schedule sleep button mqtt ntp push recovery services telemetry"])
+        name.split(".")[1] not in "schedulesleepbuttonmqttntppushrecoveryservicestelemetrynative"])
 
 
 def get_schedule(in_steps=False):

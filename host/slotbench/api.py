@@ -28,7 +28,7 @@ from slotbench.images import require_usable
 from slotbench.mpy import ABI
 from slotbench.project import Project, load_project, require_project
 from slotbench.project import PROJECT_FILE
-from slotbench.prove.chip.preflight import preflight, reason_for_none
+from slotbench.prove.chip.no_preflight import reason_for_none
 from slotbench.release import application_shipping, documents, shipping
 from slotbench.release.application_shipping import ApplicationShipment
 from slotbench.release.files import read_bytes
@@ -96,6 +96,8 @@ class OpenProject:
                 return planned
             result = reason_for_none(profiles[0], images[0]) if is_tried else Preflight.SKIPPED
             if result is None:
+                from slotbench.prove.chip.preflight import preflight
+
                 result = preflight(images[0], profiles[0], fs_version=planned.release.fs_version).result
             shipping.write_release(planned, result)
         return replace(planned, release=replace(planned.release, preflight=result), stage=Stage.BUILT)

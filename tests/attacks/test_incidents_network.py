@@ -80,7 +80,7 @@ def test_the_connection_is_reset_in_mid_transfer(scene: Scene, reset_after: int)
     """The running firmware is untouched, and one block is fetched again."""
     scene.server.inject(on=IMAGE, reset_after=reset_after, times=1)
     scene.server.inject(on=IMAGE, status=503)
-    require_refusal(scene, 3, 7, minutes=1)
+    require_refusal(scene, 3, 7, minutes=3)
     require_update(scene, 2)
     assert fetched_again(scene) <= BLOCK
 

@@ -15,7 +15,6 @@ from slotbench.errors import BenchError
 from slotbench.formats import FormatError
 from slotbench.formats.release import Preflight, Release
 from slotbench.project import PROJECT_FILE
-from slotbench.prove.chip import preflight as module
 from slotbench.prove.chip.bed import PROMPT, ChipBed
 from slotbench.prove.chip.broken import Fault, break_loop
 from slotbench.prove.chip.preflight import preflight, reason_for_none
@@ -23,6 +22,7 @@ from slotbench.release.build import build_release
 from slotbench.release.keys import SigningKey
 from slotbench.release.sign import sign_file
 from slotbench.vboard.chip.build import VARIABLE
+from slotbench.vboard.chip.network import slirp
 from support.chip.bench import any_micropython, need_slirp, oldest_micropython, recent_micropython
 from support.commands import CommandResult, RunCommand
 from support.samples import VECTOR_KEYS, make_firmware, write_ring
@@ -95,9 +95,9 @@ def test_why_there_is_none(monkeypatch: pytest.MonkeyPatch, core: Path) -> None:
     real = b"no bench image"
     assert reason_for_none(boards.load("native_512k"), real) is Preflight.NATIVE
     assert reason_for_none(board, make_firmware()) is Preflight.BENCH
-    monkeypatch.setattr(module.slirp, "missing", lambda: "gone")
+    monkeypatch.setattr(slirp, "missing", lambda: "gone")
     assert reason_for_none(board, real) is Preflight.NO_NETWORK
-    monkeypatch.setattr(module.slirp, "missing", lambda: "")
+    monkeypatch.setattr(slirp, "missing", lambda: "")
     assert reason_for_none(board, real) is None
     monkeypatch.setenv(VARIABLE, "/nowhere/cc")
     assert reason_for_none(board, real) is Preflight.NO_COMPILER

@@ -12,6 +12,7 @@ from slotbench.formats import windowlog
 from slotbench.formats.descriptor import CONFIRMED_OFFSET
 from slotbench.formats.journal import Ended, Report, SlotState
 from slotbench.formats.rtc import BootReason
+from slotbench.formats.seal import digest8
 from slotbench.vboard.flash.nor import PAGE, SECTOR
 from slotbench.vboard.vm import CPythonVM
 from support.device.board import BOARD, RUNNING, DeviceBoard, firmware, refusal, trial_cell
@@ -33,8 +34,17 @@ def test_an_ordinary_boot_writes_nothing(board: DeviceBoard, vm: CPythonVM) -> N
     assert board.operations() == []
 
 
-def test_without_the_loaders_word_nothing_is_done(board: DeviceBoard, vm: CPythonVM) -> None:
-    board.leave_tail(bytes(32))
+@pytest.mark.parametrize("wrong", ["nothing", "the magic", "a third slot", "the seal"])
+def test_without_the_loaders_word_nothing_is_done(board: DeviceBoard, vm: CPythonVM, wrong: str) -> None:
+    word = bytearray(board.tail().pack())
+    if wrong == "nothing":
+        word = bytearray(32)
+    elif wrong == "the seal":
+        word[16] ^= 1
+    else:
+        word[3 if wrong == "the magic" else 4] = 2
+        word[16:24] = digest8(bytes(word[:16]))
+    board.leave_tail(bytes(word))
 
     with refusal(vm, "FlashError", 64, 0):
         open_control(vm)

@@ -213,6 +213,8 @@ def test_memory_that_a_stranger_used_up_is_no_reason_for_a_restart(board: Device
         "    state, unproven, source, interval_s = 1, True, None, None\n"
         "    def begin(self, etag):\n"
         "        pass\n"
+        "    def end(self):\n"
+        "        pass\n"
         "    def step(self, schedule):\n"
         "        raise MemoryError\n"
         "def load():\n"

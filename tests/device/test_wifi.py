@@ -170,6 +170,13 @@ def test_a_change_over_the_air_never_loses_the_board(at_home: Callable[..., Devi
     assert update(board, 10)
 
 
+def test_three_networks_are_kept(at_home: Callable[..., DeviceBoard]) -> None:
+    board = at_home(access_point(HOME), known=[HOME])
+    vm = board.start()
+    vm.exec("from twoslot import wifi\nfor n in range(5):\n    wifi.change('net%d' % n, 'password')")
+    assert [name for name, _ in json.loads(board.files["/twoslot.wifi"])] == ["net4", "net3", "net2"]
+
+
 def test_a_board_without_a_known_network_is_not_changed(at_home: Callable[..., DeviceBoard]) -> None:
     """There would be no way back."""
     board = at_home(access_point(HOME))

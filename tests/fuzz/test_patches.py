@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tracemalloc
 import zlib
+from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from slotbench.vboard.vm import CPythonVM
 from support.device.board import VECTORS, DeviceBoard
 from support.fuzz.patch_checks import NEW, OLD, any_patch, packed
 from support.fuzz.strategies import bent, edited
+from support.native_patch import as_module, watched_code
 from support.sampling import examples
 
 PATCHES = [make_patch(OLD, NEW), make_patch(OLD, NEW, predict=False)]
@@ -25,17 +28,29 @@ MEMORY = 1 << 17
 """Bytes: far fewer than any of the bombs makes."""
 
 
+@pytest.fixture(scope="module", params=["interpreted", "native"])
+def decoding_vm(request: pytest.FixtureRequest, device: DeviceBoard) -> Iterator[CPythonVM]:
+    """A board that goes on with a piece by its interpreter, and one by the native code, which sanitizers watch."""
+    vm = device.start()
+    with watched_code() if request.param == "native" else nullcontext() as update:
+        if update is not None:
+            vm.import_("twoslot")
+            vm.modules["twoslot.native"] = as_module(update)
+        yield vm
+    assert (vm.import_("twoslot.patch.blocks").update is None) == (update is None), "another decoder was tried"
+
+
 @examples(60)
 @given(data=st.data(), right=st.sampled_from(PATCHES))
-def test_any_patch(device: DeviceBoard, vm: CPythonVM, data: st.DataObject, right: bytes) -> None:
-    any_patch(device, vm, data.draw(bent(right) | edited(right) | st.binary(max_size=600), "patch"))
+def test_any_patch(device: DeviceBoard, decoding_vm: CPythonVM, data: st.DataObject, right: bytes) -> None:
+    any_patch(device, decoding_vm, data.draw(bent(right) | edited(right) | st.binary(max_size=600), "patch"))
 
 
 @examples(100)
 @given(data=st.data(), right=st.sampled_from(NUMBERS))
-def test_any_numbers(device: DeviceBoard, vm: CPythonVM, data: st.DataObject, right: bytes) -> None:
+def test_any_numbers(device: DeviceBoard, decoding_vm: CPythonVM, data: st.DataObject, right: bytes) -> None:
     """They need no deflate stream that fits: what is behind it is reached at once."""
-    any_patch(device, vm, packed(data.draw(bent(right) | edited(right) | st.binary(max_size=200), "numbers")))
+    any_patch(device, decoding_vm, packed(data.draw(bent(right) | edited(right) | st.binary(max_size=200), "numbers")))
 
 
 @pytest.mark.parametrize("numbers", [

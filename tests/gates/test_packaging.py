@@ -109,8 +109,9 @@ def test_wheel_carries_what_belongs_and_nothing_else(wheel: Path) -> None:
         licences = [n.split("/licenses/")[1] for n in archive.namelist() if "/licenses/" in n]
     data = {name.removeprefix("slotbench/data/") for name in names if name.startswith("slotbench/data/")}
 
-    loader = {f"device/slotboot/{name}" for name in ("rom.txt", "slotboot.bin", "slotboot.sym")}
-    assert data == {f"device/{name}" for name in device} | {f"boards/{name}" for name in boards} | loader
+    code = {f"device/slotboot/{name}" for name in ("rom.txt", "slotboot.bin", "slotboot.sym")}
+    code |= {"device/native/patch.bin", "device/native/patch.sym"}
+    assert data == {f"device/{name}" for name in device} | {f"boards/{name}" for name in boards} | code
     assert all(name.startswith("slotbench/") for name in names)
     assert "License-Expression: GPL-2.0-or-later AND MIT" in metadata
     assert sorted(licences) == ["LICENSE", "device/LICENSE"]

@@ -107,15 +107,25 @@ def test_flake8(tree):
         "host/bad.py:1: F401 'sys' imported but unused", "tools/check:1: F401 'os' imported but unused"]
 
 
-def test_flake8_looks_at_the_style_of_drawn_files_and_at_the_names_in_all(tree):
+def test_flake8_looks_at_the_style_of_drawn_files_and_ruff_at_the_names_in_all(tree):
     names = [f"host/file_{n}.py" for n in range(4 * drawn_style.SHARE)]
     for name in names:
-        tree.write(name, "import os\nx  = 1\n")
+        tree.write(name, "x  = 1\n")
     drawn = [name for name in names if drawn_style.is_drawn(tree.root / name)]
     assert 0 < len(drawn) < len(names)
-    found = sorted(tree.run(linters.drawn_flake8))
-    assert [line.split(":")[0] for line in found if " F401 " in line] == sorted(names)
-    assert [line.split(":")[0] for line in found if " E221 " in line] == sorted(drawn)
+    assert [line.partition(" E221 ")[0] for line in tree.run(linters.drawn_flake8)] == [f"{name}:1:" for name in sorted(drawn)]
+    for name in (*names, "tools/check"):
+        tree.write(name, "import os\n")
+    assert [line.partition(" F401 ")[0] for line in sorted(tree.run(linters.drawn_flake8))] == sorted(
+        f"{name}:1:" for name in (*names, "tools/check"))
+
+
+def test_ruff_gets_flake8s_settings(tree):
+    tree.write("setup.cfg", "[flake8]\nmax-line-length = 20\nper-file-ignores =\n    # Why.\n    host/b*: F401, E501\n")
+    tree.write("host/a.py", f"import os\nx = {'1' * 20}\n")
+    tree.write("host/b.py", f"import os\nx = {'1' * 20}\nprint(y)\n")
+    found = [" ".join(line.split()[:2]) for line in tree.run(linters.drawn_flake8)]
+    assert found == ["host/a.py:1: F401", "host/a.py:2: E501", "host/b.py:3: F821"]
 
 
 def test_the_whole_command_runs_the_whole_flake8_and_a_run_of_tests_the_sampled_one(tree, monkeypatch):

@@ -53,6 +53,15 @@ def test_help_imports_less_than_that_of_esptool() -> None:
     assert verbs == {"invocation", "json_output", "lazy_group", "verbs"}
 
 
+def test_commands_that_serve_nothing_import_no_server() -> None:
+    """It would take as long as all the rest of them."""
+    code = "import sys, {}; print(*sys.modules)".format(", ".join(
+        f"slotbench.cli.{verb}" for verb in ("ship", "push", "preflight", "release_build", "release_upload")))
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True)
+    assert not {"flask", "waitress", "slotbench.vboard.chip.machine"} & set(ran.stdout.split())
+
+
 def test_each_verb_is_listed_once_under_a_heading_and_is_there() -> None:
     groups = [cli._group, *(each for name in ("release", "board", "fleet", "prove")
                             if (each := cli._group.get_command(click.Context(cli._group), name)))]

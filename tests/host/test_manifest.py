@@ -14,6 +14,7 @@ import pytest
 from slotbench import __version__
 from slotbench.images.frozen import version_module
 from slotbench.mpy import built, compile_mpy, sources
+from slotbench.mpy.native import ARCHITECTURE, native_modules
 from support.commands import RunCommand
 from support.manifest import TREE, ManifestError, frozen_by
 
@@ -42,7 +43,8 @@ def users(slotbench: RunCommand, tmp_path: Path) -> Path:
 
 def test_it_freezes_the_package_as_it_is_built_and_no_hook(users: Path) -> None:
     found = frozen_by(users)
-    package = {f"twoslot/{name}": source for name, source in built(sources()).items()}
+    modules = built(sources())
+    package = {f"twoslot/{name}": source for name, source in {**modules, **native_modules(modules)}.items()}
     assert set(found) == {*package, version_module(__version__), "main.py"}
     assert all(found[name][0].read_bytes() == source for name, source in package.items())
     assert not any("constants" in name or "codes" in name for name in found), "they are in the code by value"
@@ -64,7 +66,7 @@ def test_every_name_becomes_an_identifier_of_c(users: Path) -> None:
 
 def test_every_module_compiles_with_its_names_and_lines(users: Path) -> None:
     for name, (path, _) in frozen_by(users).items():
-        assert compile_mpy(name, path.read_bytes())[:2] == b"M\x06"
+        assert compile_mpy(name, path.read_bytes(), architecture=ARCHITECTURE)[:2] == b"M\x06"
 
 
 def test_modules_of_an_older_twoslot_are_taken_out_of_the_folder(

@@ -189,6 +189,15 @@ def test_the_server_knows_a_new_virtual_board(slotbench: RunCommand, ring: KeyRi
     assert ran.code == 2 and "not a JSON object" in ran.err and not (tmp_path / "lamp3").exists()
 
 
+def test_a_release_that_is_not_there_is_named(
+    slotbench: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / PROJECT_FILE).write_text(f'product = "{PRODUCT}"\nboard = "generic_4m"\n')
+    monkeypatch.chdir(tmp_path)
+    ran = slotbench("release", "publish", "none.release")
+    assert (ran.code, ran.err) == (2, "slotbench: no such file: none.release; check the path\n")
+
+
 def test_the_project_follows_a_rotation(in_project: RunCommand, tmp_path: Path) -> None:
     """With the new online key in slotbench.toml, the next commands sign."""
     before = (tmp_path / PROJECT_FILE).read_text()

@@ -215,7 +215,7 @@ def test_a_preflight_is_said_and_a_failed_one_ends_it(
             report.add("it starts", False, "it does not")
         return report
 
-    monkeypatch.setattr("slotbench.cli.preflight.preflight", preflight)
+    monkeypatch.setattr("slotbench.prove.chip.preflight.preflight", preflight)
     ran = ship("a.bin")
     assert ran.code == 1 and "its preflight failed, so it is not signed: releases/sensor-2.release" in ran.err
     assert offered() is None

@@ -15,6 +15,7 @@ from slotbench.cli import preflight as preflight_command
 from slotbench.formats.head import NO_RELEASE, Head
 from slotbench.formats.release import Preflight
 from slotbench.project import PROJECT_FILE, require_project
+from slotbench.prove.chip import program_preflight
 from slotbench.prove.chip.preflight import PreflightReport
 from slotbench.release import documents
 from slotbench.release.applications import trusted_applications
@@ -188,7 +189,7 @@ def test_a_program_that_crashes_on_the_chip_is_not_signed(
     report.add("main.py goes on", False, "it crashed")
     report.crash = ["ValueError: burnt out"]
     monkeypatch.setattr(preflight_command, "reason_for_none", lambda board, image: None)
-    monkeypatch.setattr(preflight_command, "program_preflight", lambda *given, **options: report)
+    monkeypatch.setattr(program_preflight, "program_preflight", lambda *given, **options: report)
     ran = ship("--app", "app", "--for", "a.bin")
     assert ran.code == 1 and "ValueError: burnt out" in ran.out
     assert "its preflight failed, so it is not signed: releases/sensor-app-2.application" in ran.err

@@ -48,7 +48,7 @@ def test_for_ever(scene: Scene, forger: Forger, document: Resource, name: str) -
         assert not scene.server.requests_for(later.value)
     scene.require_calm()
     scene.server.clear_faults()
-    scene.board.run(HOURS_MS)
+    scene.board.run(HOURS_MS, until=lambda: scene.runs(2))
     assert scene.runs(2), f"not confirmed; the board's log: {scene.refusals}"
 
 

@@ -119,7 +119,7 @@ OUTAGES = {"wifi": None, "names": NAME_UNKNOWN, "silent": EINPROGRESS, "refused"
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_days_without(make_scene: Callable[..., Scene], outage: str) -> None:
     """No access point, no name server, a silent or a closed port: the application runs on, the update follows."""
-    scene = make_scene(sleep_ms=20_000)
+    scene = make_scene(sleep_ms=60_000)
     code = {"wifi": 1, "names": 2, "silent": 3, "refused": 3}[outage]
     scene.server.online = outage != "wifi"
     if scene.server.online:
@@ -139,7 +139,7 @@ def test_days_without(make_scene: Callable[..., Scene], outage: str) -> None:
 
 def test_a_captive_portal_for_days(make_scene: Callable[..., Scene]) -> None:
     """A page with status 200 for every request: no byte of flash changes, and the portal gets few requests."""
-    scene = make_scene(sleep_ms=20_000)
+    scene = make_scene(sleep_ms=60_000)
     scene.server.inject(status=200, instead=PORTAL, content_type="text/html")
     scene.board.power_on()
     before = scene.kept()

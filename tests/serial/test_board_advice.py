@@ -14,6 +14,7 @@ import pytest
 from slotbench import boards
 from slotbench.boards.header import with_header
 from slotbench.cli import run
+from slotbench.repl.package import package_files
 from slotbench.vboard.firmware import build
 from support.live.bench import QUIET, make_folder
 from support.serial.bench import SerialBench, plain_folder
@@ -188,6 +189,7 @@ def test_a_board_without_twoslot_and_a_deploy_that_says_too_little(person: Scrat
         assert f"twoslot is not on the board: {bench.port}; slotbench deploy --port {bench.port}" in refusal
         refusal = person.refused("deploy", "--port", bench.port, "--keys", keys)
         assert "give --board, --server" in refusal
+        bench.board.files.update({f"/{path}": data for path, data in package_files().items()})  # a cable is slow
         person.succeeds(
             "deploy", "--port", bench.port, "--keys", keys, "--board", "generic_4m", "--server", "http://127.0.0.1:8266")
         assert "the board says" in person.succeeds("status", "--port", bench.port)

@@ -230,3 +230,13 @@ def test_rollback_goes_back_to_the_application_before(testbed: TestBed) -> None:
     record = record_of(board)
     assert (record.active, record.bad_counter, record.folders[1].state) == (0, 2, 3)
     assert "'app_counter': 1" in board.run_line("print(twoslot.status())")
+
+
+def test_rollback_does_not_go_below_the_floor(testbed: TestBed) -> None:
+    publish_application(testbed, 1)
+    board, _ = powered(testbed)
+    updated(board, 1)
+    publish_application(testbed, 2, floor=2)
+    updated(board, 2)
+    assert "refused: 65 " in board.run_line("twoslot.rollback()")
+    assert runs_application(board, 2)

@@ -302,3 +302,17 @@ def test_heap_locks_are_counted(vm: CPythonVM) -> None:
     assert vm.eval("locked, left, on, gc.isenabled(), gc.mem_free() > 0") == (1, 0, False, True, True)
     assert vm.runtime.heap_locks == 1
     assert vm.eval("micropython.const(5)") == 5
+
+
+# os
+
+
+def test_a_filesystem_that_is_mounted_lists_itself(vm: CPythonVM) -> None:
+    vm.exec(
+        "import os\n"
+        "class Names:\n"
+        "    def mount(self, readonly, mkfs): pass\n"
+        "    def ilistdir(self, path): return iter([(path[1:] + 'x.mpy', 0x8000, 0)])\n"
+        "os.mount(Names(), '/m')\n")
+    assert vm.eval("os.listdir('/m/a-')") == ["a-x.mpy"]
+    assert vm.eval("list(os.ilistdir('/m'))") == [("x.mpy", 0x8000, 0)]

@@ -15,7 +15,7 @@ from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.signals import PowerCut
 from slotbench.vboard.vms import VMS
 from support.device.board import DeviceBoard
-from support.testbed import HOURS_MS, TestBed, make_testbed, runs_confirmed, update_to
+from support.testbed import BUSY_MAIN, HOURS_MS, TestBed, make_testbed, runs_confirmed, update_to
 
 LINE = BOOT_LINE.encode() + b"\n"
 MARK = b"\xef\xbb\xbf"
@@ -34,7 +34,7 @@ def bed_with(folder: Path, boot: bytes | None, vm: str = "cpython", *, hook: boo
         if not hook:
             del files["/twoslot_boot.py"]
 
-    bed = make_testbed(folder, vm=VMS[vm], edit=edit)
+    bed = make_testbed(folder, vm=VMS[vm], main=BUSY_MAIN, edit=edit)
     bed.publish(2)
     return bed
 
@@ -107,7 +107,7 @@ def test_without_the_hook_nothing_is_installed_and_main_goes_on(tmp_path: Path) 
 @pytest.mark.parametrize("times", [1, 9], ids=["once", "each time"])
 def test_a_trial_gets_its_deadline_when_boot_lost_its_line_in_between(tmp_path: Path, times: int) -> None:
     """By a person or a program, between the update and its restart: tick() writes it and takes the next attempt."""
-    bed = make_testbed(tmp_path, vm=VMS["cpython"])
+    bed = make_testbed(tmp_path, vm=VMS["cpython"], main=BUSY_MAIN)
     bed.publish(2, Behaviour.OFFLINE)
     board = bed.board()
     board.power_on()

@@ -12,10 +12,12 @@ import pytest
 from slotbench.formats.littlefs import read_superblock
 from slotbench.formats.littlefs_tree import read_tree
 from slotbench.mpy import compile_package, sources
+from slotbench.mpy.native import NATIVE_MODULE
 from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import SECTOR, NorFlash
 from slotbench.vboard.micropython import MicroPythonVM
 from slotbench.vboard.network.base import NoNetwork
+from slotbench.vboard.package import source_of
 from slotbench.vboard.signals import PowerCut
 from slotbench.vboard.soc import Soc
 from support.sampling import Sampler
@@ -84,7 +86,7 @@ def test_times_of_files_are_the_boards() -> None:
 def test_the_package_is_there_as_bytecode_and_stays_source_in_the_files() -> None:
     files = {f"/twoslot/{name}": content for name, content in sources().items()}
     board = VmBoard(dict(files))
-    compiled = {f"/twoslot/{name}": mpy for name, mpy in compile_package(sources()).items()}
+    compiled = {f"/twoslot/{name}": mpy for name, mpy in compile_package(sources()).items() if name != NATIVE_MODULE}
     with board.running() as vm:
         assert board.stored() == {path.replace(".py", ".mpy"): mpy for path, mpy in compiled.items()}
         vm.exec("with open('/note', 'w') as f: f.write('1')")
@@ -94,6 +96,17 @@ def test_the_package_is_there_as_bytecode_and_stays_source_in_the_files() -> Non
     assert board.files["/twoslot/agent.mpy"] == other and "/twoslot/agent.py" not in board.files
     with board.running():
         assert board.stored()["/twoslot/agent.mpy"] == other
+
+
+def test_native_code_of_the_chip_is_refused_by_another_processor() -> None:
+    """Then a board goes on with bytecode: patch/blocks.py expects this very error."""
+    native = compile_package(sources())[NATIVE_MODULE]
+    with VmBoard({"/native.mpy": native}).running() as vm:
+        for _ in range(2):
+            with pytest.raises(ValueError, match="incompatible .mpy"):
+                vm.exec("import native")
+    with pytest.raises(ValueError, match="incompatible .mpy file"):
+        source_of("/twoslot/native.mpy", native)
 
 
 def test_what_a_programmer_writes_between_two_starts_is_there() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.vm import DeviceVM
-from support.testbed import MAIN, MINUTES_MS, TestBed, make_testbed, runs_confirmed, update_to
+from support.testbed import BUSY_MAIN, MINUTES_MS, TestBed, make_testbed, runs_confirmed, update_to
 
 GOES = "import os\nos.chdir('/data')\n"
 ABSOLUTE = b'if __path__[0] != "/"'
@@ -23,7 +23,7 @@ def goes(files: dict[str, bytes]) -> None:
 
 @pytest.fixture
 def bed(tmp_path: Path, vm: Callable[..., DeviceVM]) -> TestBed:
-    testbed = make_testbed(tmp_path, vm=vm, main=GOES + MAIN, edit=goes)
+    testbed = make_testbed(tmp_path, vm=vm, main=GOES + BUSY_MAIN, edit=goes)
     testbed.publish(2)
     return testbed
 
@@ -50,7 +50,7 @@ def test_all_that_is_loaded_at_times_is_found(bed: TestBed, vm: Callable[..., De
         settings = json.loads(files["/twoslot.json"]) | {"ntp": "10.0.0.1", "mqtt": "10.0.0.1", "quiet": [1, 2]}
         files["/twoslot.json"] = json.dumps(settings).encode()
 
-    bed.main = GOES + "import twoslot\ntwoslot.listen(10, wait=False)\nfrom twoslot import button\nbutton.watch(0)\n" + MAIN
+    bed.main = GOES + "import twoslot\ntwoslot.listen(10, wait=False)\nfrom twoslot import button\nbutton.watch(0)\n" + BUSY_MAIN
     bed.edit = edit
     board = bed.board()
     update_to(board, 2)

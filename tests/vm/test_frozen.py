@@ -9,7 +9,7 @@ import pytest
 from slotbench import __version__
 from slotbench.images.frozen import version_module
 from slotbench.vboard.micropython import MicroPythonVM
-from support.testbed import HOURS_MS, make_testbed, runs_confirmed, update_to
+from support.testbed import BUSY_MAIN, HOURS_MS, make_testbed, runs_confirmed, update_to
 
 pytestmark = pytest.mark.usefixtures("micropython")
 TWOSLOT = ("twoslot/__init__.py", version_module(__version__))
@@ -21,7 +21,7 @@ def without_package(files: dict[str, bytes]) -> None:
 
 
 def test_it_updates_is_shadowed_by_files_and_refuses_a_release_that_lacks_it(tmp_path: Path) -> None:
-    testbed = make_testbed(tmp_path, vm=MicroPythonVM, frozen=TWOSLOT)
+    testbed = make_testbed(tmp_path, vm=MicroPythonVM, main=BUSY_MAIN, frozen=TWOSLOT)
     testbed.publish(2, frozen=TWOSLOT)
     board = testbed.board(edit=without_package)
     update_to(board, 2)
@@ -29,7 +29,7 @@ def test_it_updates_is_shadowed_by_files_and_refuses_a_release_that_lacks_it(tmp
     assert board.evaluate("twoslot.status()")["twoslot"] == f"{__version__} frozen"
 
     testbed.publish(3, allow_older=True)
-    board.run(2 * HOURS_MS)
+    board.run(HOURS_MS)
     assert runs_confirmed(board, 2) and board.evaluate("twoslot._log[-1][1:]") == (49, 0)
 
     board.power_off()

@@ -14,7 +14,7 @@ from support.device.stock import pack_with
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
-MAIN = "import time, twoslot\nprint('program', {0})\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(1000)\n"
+MAIN = "import time, twoslot\nprint('program', {0})\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(5000)\n"
 HOURS_MS = 2 * 3_600_000
 
 

@@ -18,7 +18,7 @@ from slotbench.server import BoardAuthenticator, ProvenReport, ReportIntake, cre
 from slotbench.vboard.board import VirtualBoard
 from slotbench.vboard.network.wsgi import WsgiNetwork
 from slotbench.vboard.vms import VMS
-from support.testbed import APPLICATION, HOURS_MS, MAIN, MINUTES_MS, make_testbed, runs_confirmed, update_to
+from support.testbed import APPLICATION, BUSY_MAIN, HOURS_MS, MINUTES_MS, make_testbed, runs_confirmed, update_to
 
 pytestmark = pytest.mark.usefixtures("micropython")
 
@@ -39,7 +39,7 @@ class ReportingHouse:
     """A server that takes reports, and a board that sends them. `told` are those that came, once each."""
 
     def __init__(self, folder: Path, vm: str, size: int | None = None) -> None:
-        self.testbed = make_testbed(folder, vm=VMS[vm], **({} if size is None else {"size": size}))
+        self.testbed = make_testbed(folder, vm=VMS[vm], main=BUSY_MAIN, **({} if size is None else {"size": size}))
         Identities({"lamp-7": SECRET}).save(folder / "identities.json")
         self.proven: list[Any] = []
         self.told: list[ProvenReport] = []
@@ -144,6 +144,17 @@ def test_a_refusal_is_told_at_once_and_once(house: ReportingHouse) -> None:
     assert len(house.told) == 2, "each check ends with it"
 
 
+def test_an_error_is_told_once_though_what_is_usual_comes_between(house: ReportingHouse) -> None:
+    house.testbed.publish(2, rollout=Rollout(percent=0))
+    board = house.board()
+    board.power_on()
+    board.run(MINUTES_MS)
+    for code in (46, 28, 46):
+        board.evaluate(f"twoslot._log.append((0, {code}, 9))")
+        board.run(MINUTES_MS)
+    assert [each.report.code for each in house.told] == [0, 46]
+
+
 @pytest.mark.parametrize("rollout", [Rollout(paused=True), Rollout(percent=0)])
 def test_what_is_usual_is_no_news(house: ReportingHouse, rollout: Rollout) -> None:
     house.testbed.publish(2, rollout=rollout)
@@ -236,7 +247,7 @@ def test_what_it_takes_on_the_real_vm_and_that_a_turn_takes_nothing(tmp_path: Pa
 
 def test_an_update_fits_beside_it_and_an_application(tmp_path: Path) -> None:
     house = ReportingHouse(tmp_path, "micropython", LARGE)
-    house.testbed.main = APPLICATION.replace("10240", str(APPLICATION_BYTES)) + MAIN
+    house.testbed.main = APPLICATION.replace("10240", str(APPLICATION_BYTES)) + BUSY_MAIN
     house.testbed.publish(2)
     board = house.board()
     update_to(board, 2)

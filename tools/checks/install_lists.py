@@ -11,6 +11,7 @@ from pathlib import Path
 
 from checks.report import GateReport, device_files, package_sources, parse
 from slotbench.mpy import built
+from slotbench.mpy.native import native_modules
 from slotbench.repl import package
 
 _PACKAGE = "device/package.json"
@@ -23,7 +24,8 @@ _ONE_PROJECT = "give all of it one version"
 def run(root: Path, report: GateReport) -> None:
     """Compare the list with the tree, and every version with the bench's."""
     wanted = {path.relative_to(root / "device").as_posix() for path in device_files(root)}
-    built_files = {f"twoslot/{path}" for path in built(package_sources(root))}
+    modules = built(package_sources(root))
+    built_files = {f"twoslot/{path}" for path in {*modules, *native_modules(modules)}}
     version = _version(root, _INIT, report)
     # mip installs bytecode: `slotbench deploy --to-folder` builds what the list names.
     hook = {path for path in wanted if "/" not in path}

@@ -42,7 +42,7 @@ GATES: dict[str, tuple[Gate, str]] = {
 }
 
 SAMPLED: dict[str, tuple[Gate, str]] = {
-    "flake8": (linters.drawn_flake8, "flake8, the style of a part of the files"),
+    "flake8": (linters.drawn_flake8, "ruff, and flake8 on a part of the files"),
 }
 """What `tools/test` runs in their place, without --whole."""
 
@@ -52,7 +52,7 @@ def main(args: Sequence[str], root: Path = Path(__file__).resolve().parents[2]) 
     parser = argparse.ArgumentParser(prog="tools/check", description="Run the gates: all, or those named.")
     parser.add_argument("gates", nargs="*", metavar="GATE", help=f"one of: {', '.join(GATES)}")
     parser.add_argument("--list", action="store_true", help="say what each gate checks, and stop")
-    parser.add_argument("--sampled", action="store_true", help="flake8: the style of a part of the files")
+    parser.add_argument("--sampled", action="store_true", help="ruff on all files, flake8 on a part of them")
     parser.add_argument("--update-budget", action="store_true",
                         help="make today's .mpy sizes and heap figures the budgets, and stop")
     options = parser.parse_args(args)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from checks import port_facts as port
 from checks.report import GateReport, device_files, name, parse
+from slotbench.mpy.native import NATIVE_MODULE
 
 _PRINTING = (
     "device/twoslot/__init__.py",
@@ -46,7 +47,7 @@ def run(root: Path, report: GateReport) -> None:
     """Lint every device file."""
     trees = [(path, tree) for path in device_files(root) if (tree := parse(root, path, report))]
     own = {node.name for _, tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    modules = {_module(root, path) for path, _ in trees}
+    modules = {_module(root, path) for path, _ in trees} | {f"twoslot.{NATIVE_MODULE.removesuffix('.py')}"}
     for path, tree in trees:
         _Lint(name(root, path), tree, own, modules, report).visit(tree)
 

@@ -1,16 +1,30 @@
 # Makes the missing blocks from a patch (FORMATS, patch) and the running slot's image, while it comes. A patch
 # is not signed: a block counts once it was read back and has its digest, whatever the patch says. Until then
 # it is garbage in a slot that is declared empty.
+from array import array
+from hashlib import sha256
 from micropython import const
 
 from twoslot import codes, drop
-from twoslot.constants import BLOCK, PIECE, STAGE_CHOICE, STAGE_SCAN, STATE_VERIFY
+from twoslot.constants import BLOCK, PIECE, STAGE_CHOICE, STAGE_SCAN, STATE_VERIFY, TABLE_ENTRY
 from twoslot.errors import LinkError
 from twoslot.flash import Flash
-from twoslot.patch.prediction import OldImage
+from twoslot.patch.layout import (
+    CHUNK, CHUNK_WANTED, INPUT_WANTED, N_AT, N_BASE, N_COUNT, N_DELTA, N_DRY, N_END, N_FIRST, N_FLAGS, N_LAST,
+    N_LENGTH, N_MAP, N_MISSING, N_OLD, N_OLD_LENGTH, N_SPOT, N_START, PIECE_MADE,
+)  # fmt: skip
 from twoslot.patch.stream import StreamReader, throw
 
-_NUMBERS = const(16)  # bytes of the numbers of an operation
+try:
+    # Native code (memory.md). The chip never takes it back, so that module is not dropped.
+    from twoslot.native import update
+except (ImportError, MemoryError, ValueError):  # no room for it, or another MicroPython
+    from twoslot.patch.interpreted import Interpreter
+
+    update = None
+
+_ENTRIES = const(128)
+_KEYS_END = const(0x1000000)
 
 
 def step(agent):
@@ -41,140 +55,65 @@ def step(agent):
 
 def run(agent):
     """Make the missing blocks. Yields after each piece of work."""
-    progress, response = agent.progress, agent.response
+    progress, response, length = agent.progress, agent.response, agent.progress["length"]
     head = memoryview(bytearray(16))
     response.wait_ms(16)
     while not response.fill((head,)):
         agent.waiting = True
         yield
-    bits, length, old_length = head[4], progress["length"], int.from_bytes(head[8:12], "little")
+    bits, old_length = head[4], int.from_bytes(head[8:12], "little")
     if head[:4] != b"2SP1" or not 9 <= bits <= 12 or int.from_bytes(head[12:], "little") != length:
         throw(0)
+    flash = Flash()
     if old_length:
         # The descriptor of the running slot has the length of the old image. A server may send a patch that
         # needs none in place of one that it does not have.
-        Flash().read(agent.place[4], head)
+        flash.read(agent.place[4], head)
         if old_length != int.from_bytes(head[12:], "little"):
             throw(0)
     stream = StreamReader(response, bits)
-    source = OldImage(agent.place[2], old_length)
-    for _ in source.read(stream, agent):
-        yield
-    buffer, piece, flash = stream.buffer, memoryview(bytearray(PIECE)), source.flash
-    copy = literals = edits = old = spot = run = 0
+    numbers, flags = yield from _read_map(stream, agent, length, old_length)
+    go_on = update or Interpreter(numbers).update
+    piece, chunk = memoryview(bytearray(PIECE)), bytearray(CHUNK)
+    numbers[N_BASE], numbers[N_START], numbers[N_LAST] = -1, stream.start, stream.end
     for first in range(0, length, PIECE):
-        block, at, end = first // BLOCK, 0, min(PIECE, length - first)
+        block = first // BLOCK
         missing = progress["missing"][block >> 3] >> (block & 7) & 1
         if not first % BLOCK and missing:
             if not progress["blank"] or not flash.is_blank(progress["image"] + first, BLOCK, piece):
                 flash.erase(progress["image"] + first)
-        while at < end:
-            if copy:
-                n = min(copy, end - at)
-                if missing:
-                    source.copy(piece, at, old, n, first + at - old, copy)
-                at += n
-                old += n
-                copy -= n
-                while edits and spot < at:
-                    if missing:
-                        # Most edits are short, and so are their numbers.
-                        i, last = stream.start, stream.end - _NUMBERS
-                        while i < last and edits > 1 and run < 4 and spot + run <= at:
-                            while run:
-                                piece[spot] = piece[spot] + buffer[i] & 255
-                                spot += 1
-                                i += 1
-                                run -= 1
-                            n, b, j = buffer[i], buffer[i + 1], i + 1
-                            if n > 127:
-                                if b > 127:
-                                    break
-                                n += (b << 7) - 128
-                                j += 1
-                            if n & 3 == 3:
-                                break
-                            i = j
-                            edits -= 1
-                            spot += n >> 2
-                            run = (n & 3) + 1
-                        stream.start = i
-                        if spot >= at:
-                            break
-                    if stream.start == stream.end:
-                        for _ in stream.fill(agent):
-                            yield
-                        if not stream.end:
-                            throw(block)
-                    n = min(run, at - spot, stream.end - stream.start)
-                    run -= n
-                    if missing:
-                        for b in buffer[stream.start : stream.start + n]:
-                            piece[spot] = piece[spot] + b & 255
-                            spot += 1
-                    else:
-                        spot += n
-                    stream.start += n
-                    if run:
-                        # It goes on in the next piece, but never in another block or behind the copy.
-                        if spot == at and (not copy or not (first + at) % BLOCK):
-                            throw(block)
-                        continue
-                    edits -= 1
-                    if edits:
-                        if stream.end - stream.start < _NUMBERS:
-                            for _ in stream.fill(agent):
-                                yield
-                        n = stream.read()
-                        spot += n >> 2
-                        run = (n & 3) + 1
-                        if run == 4:
-                            run += stream.read()
-                if edits and not copy:
-                    throw(block)
-            elif literals:
-                if stream.start == stream.end:
-                    for _ in stream.fill(agent):
+        numbers[N_FIRST], numbers[N_AT], numbers[N_MISSING] = first, 0, missing
+        numbers[N_END] = end = min(PIECE, length - first)
+        while True:
+            wanted = go_on(numbers, piece, chunk, stream.buffer)
+            if wanted == CHUNK_WANTED:
+                old = numbers[N_OLD]
+                numbers[N_BASE] = base = old & ~(CHUNK - 1)
+                numbers[N_DELTA] = first + numbers[N_AT] - old
+                numbers[N_FLAGS] = 4 | (flags[base >> 10] if base >> 10 < len(flags) else 0)
+                flash.read(agent.place[2] + base, chunk)
+            elif wanted == INPUT_WANTED:
+                stream.start = numbers[N_START]
+                left = stream.end - stream.start
+                for _ in stream.fill(agent):
+                    if agent.waiting:
                         yield
-                    if not stream.end:
-                        throw(block)
-                n = min(literals, end - at, stream.end - stream.start)
-                if missing:
-                    piece[at : at + n] = buffer[stream.start : stream.start + n]
-                stream.start += n
-                at += n
-                literals -= n
+                numbers[N_START], numbers[N_LAST], numbers[N_DRY] = 0, stream.end, stream.end == left
+            elif wanted == PIECE_MADE:
+                break
             else:
-                if stream.end - stream.start < 2 * _NUMBERS:
-                    for _ in stream.fill(agent):
-                        yield
-                copy, literals = stream.read(), stream.read()
-                if not 0 < copy + literals <= length - first - at:
-                    throw(block)
-                if copy:
-                    n = stream.read()
-                    old += n >> 1 ^ -(n & 1)
-                    if not 0 <= old <= old_length - copy:
-                        throw(block)
-                    edits = stream.read()
-                    if edits > copy:
-                        throw(block)
-                    if edits:
-                        n = stream.read()
-                        spot = at + (n >> 2)
-                        run = (n & 3) + 1
-                        if run == 4:
-                            run += stream.read()
-        spot -= PIECE
+                throw(block)
+        numbers[N_SPOT] -= PIECE
         if missing:
             # Words behind the end of the image stay blank.
             while end & 3:
                 piece[end] = 0xFF
                 end += 1
-            flash.write(progress["image"] + first, piece[:end])
+            flash.write(progress["image"] + first, piece[:end] if end < PIECE else piece)
             first += end
             if not first % BLOCK or first >= length:
-                if not source.match(progress, block):
+                numbers[N_BASE] = -1
+                if not _has_block(flash, progress, block, chunk):
                     throw(block)
                 progress["missing"][block >> 3] &= ~(1 << (block & 7))
                 progress["left"] -= 1
@@ -183,4 +122,52 @@ def run(agent):
                 agent.tries = progress["tries"] = 0
                 if not progress["left"]:
                     return
-                yield
+        if not numbers[N_END] + numbers[N_FIRST] & BLOCK - 1:
+            yield
+
+
+def _has_block(flash, progress, block, chunk):
+    # True when the spare slot has the block that the table wants. The chunk is overwritten.
+    sha, view = sha256(), memoryview(chunk)
+    for at in range(block * BLOCK, min((block + 1) * BLOCK, progress["length"]), CHUNK):
+        flash.read(progress["image"] + at, chunk)
+        sha.update(chunk if progress["length"] - at >= CHUNK else view[: progress["length"] - at])
+    view = view[:TABLE_ENTRY]
+    flash.read(progress["table"] + block * TABLE_ENTRY, view)
+    return sha.digest()[:TABLE_ENTRY] == view
+
+
+def _read_map(stream, agent, length, old_length):
+    # What the stream has before the operations: return the array of numbers, with the map in it, and the
+    # flags. Yields as the stream's fill() does.
+    yield from stream.fill(agent)
+    count = stream.read()
+    if count > _ENTRIES:
+        throw(0)
+    numbers = array("i", bytes(4 * (N_MAP + 2 * count)))
+    numbers[N_LENGTH], numbers[N_OLD_LENGTH], numbers[N_COUNT] = length, old_length, count
+    key = shift = 0
+    for i in range(N_MAP, N_MAP + count):
+        if stream.end - stream.start < 8:
+            yield from stream.fill(agent)
+        key += stream.read()
+        n = stream.read()
+        shift += n >> 1 ^ -(n & 1)
+        if key >= _KEYS_END or not -_KEYS_END < shift < _KEYS_END:
+            throw(0)
+        numbers[i], numbers[i + count] = key, shift
+    yield from stream.fill(agent)
+    n = stream.read()
+    if n > (old_length + 1023) // 1024:
+        throw(0)
+    flags = bytearray(n)
+    for i in range(n):
+        if stream.start == stream.end:
+            yield from stream.fill(agent)
+            if not stream.end:
+                throw(0)
+        flags[i] = stream.buffer[stream.start]
+        stream.start += 1
+        if flags[i] > 3:
+            throw(0)
+    return numbers, flags

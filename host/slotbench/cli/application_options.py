@@ -75,7 +75,8 @@ def say_bundle(bundle: Bundle, targets: Sequence[BoardProfile]) -> None:
     rooms = [board.filesystem.size // SECTOR_BYTES for board in targets if board.filesystem]
     blocks = f", {bundle.blocks} of the board's {min(rooms)} blocks, twice" if rooms else ""
     size = sum(map(len, bundle.program.values()))
-    click.echo(f"{bundle.folder}: {len(bundle.program)} files, {size} bytes{blocks}")
+    number = len(bundle.program)
+    click.echo(f"{bundle.folder}: {number} file{'s' * (number != 1)}, {size} bytes{blocks}")
     if TWOSLOT_PACK in bundle.files:
         click.echo(f"  with twoslot {__version__}, {bundle.size - size} bytes, for boards without the loader")
     if bundle.left_out:

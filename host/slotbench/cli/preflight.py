@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,10 +19,12 @@ from slotbench.cli.parameter_types import PATH
 from slotbench.cli.project_options import project_option
 from slotbench.errors import BenchError
 from slotbench.formats.release import Preflight
-from slotbench.prove.chip.preflight import PreflightReport, preflight, reason_for_none
-from slotbench.prove.chip.program_preflight import program_preflight
+from slotbench.prove.chip.no_preflight import reason_for_none
 from slotbench.release.describe import PREFLIGHT_WORDS
 from slotbench.release.files import write_atomic
+
+if TYPE_CHECKING:
+    from slotbench.prove.chip.preflight import PreflightReport
 
 
 @click.command("preflight")
@@ -64,6 +67,9 @@ def command(
     def say(text: str) -> None:
         if console:
             click.echo(text, nl=False, err=True)
+
+    from slotbench.prove.chip.preflight import preflight
+    from slotbench.prove.chip.program_preflight import program_preflight
 
     if app is None:
         report = preflight(image, board, seed=seed, say=say)
@@ -109,6 +115,8 @@ def run_for(
         result = reason_for_none(targets[0], images[0])
     if result is not None:
         return result
+    from slotbench.prove.chip.preflight import preflight
+
     result = Preflight.PASSED
     for number, board in enumerate(_different(targets)):
         click.echo(f"preflight on the emulated chip, as {board.name}:")
@@ -132,6 +140,8 @@ def run_for_program(
     if reason is not None:
         return reason
     assert image is not None
+    from slotbench.prove.chip.program_preflight import program_preflight
+
     result = Preflight.PASSED
     for number, board in enumerate(_different(targets)):
         click.echo(f"preflight of the application on the emulated chip, as {board.name}:")

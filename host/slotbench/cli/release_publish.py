@@ -16,7 +16,7 @@ from slotbench.cli.project_options import project_of, project_option
 from slotbench.cli.published_head import (
     echo_application_patches, echo_head, echo_patches, notify_option, now, tell_boards,
 )
-from slotbench.errors import BenchError
+from slotbench.errors import USAGE, BenchError
 from slotbench.project import PATCHES_MAX
 from slotbench.release import documents
 from slotbench.release.application_patches import application_patches
@@ -94,6 +94,8 @@ def publish(
     if project is not None and (not paths if whole_site else bool(paths) and paths[-1].is_file()):
         paths = (*paths, project.site)
     if not (len(paths) == 1 if whole_site else 2 <= len(paths) <= 3):
+        if project is not None and paths and not paths[-1].exists():
+            raise BenchError("no such file", where=str(paths[-1]), cure="check the path", exit_code=USAGE)
         raise click.UsageError(f"give DIR with {whole_site or '--refresh'}, FILE and DIR without", ctx)
     release, application = (None, None) if whole_site else _parts(paths[:-1], ctx)
     if release is not None and not image_paths:

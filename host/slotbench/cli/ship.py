@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +21,6 @@ from slotbench.cli.application_options import (
     say_bundle,
     warn_of_secrets,
 )
-from slotbench.cli.cockpit_server import project_server
 from slotbench.cli.image_file import read_firmware
 from slotbench.cli.json_output import echo_result, json_option
 from slotbench.cli.key_options import load_key, passphrase_option
@@ -38,8 +37,8 @@ from slotbench.formats.head import Head
 from slotbench.formats.keys import Role
 from slotbench.formats.release import Preflight
 from slotbench.images import identify
-from slotbench.project import PATCHES_MAX
-from slotbench.prove.chip.preflight import reason_for_none
+from slotbench.project import PATCHES_MAX, Project
+from slotbench.prove.chip.no_preflight import reason_for_none
 from slotbench.release import application_shipping, documents, shipping
 from slotbench.release.application_patches import application_patches
 from slotbench.release.application_shipping import ApplicationShipment
@@ -49,6 +48,9 @@ from slotbench.release.patches import PATCHES_USUAL
 from slotbench.release.shipping import ReleasePaths, Shipment, Stage
 from slotbench.release.sign import check_role
 from slotbench.release.store import Store
+
+if TYPE_CHECKING:
+    from slotbench.cli.site_server import SiteServer
 
 _RELEASES = "releases"
 _NEXT = "boards install it at their next check; have one do it now: slotbench update"
@@ -153,9 +155,7 @@ def ship(
         _say_plan(planned, reasons, firmware, (offline_key, online_key))
     if bundle is not None:
         warn_of_secrets(bundle)
-    server = None
-    if serves and not dry_run:
-        server = project_server(project, site, opens=opens)
+    server = _served(project, site, opens) if serves and not dry_run else None
     head = planned.last
     if not planned.is_done and not dry_run:
         if not agrees(yes):
@@ -172,6 +172,12 @@ def ship(
         server.serve()
     elif project is not None and project.server is not None and head is not None and not dry_run:
         _ask_server(project.server, head)
+
+
+def _served(project: Project | None, site: Path, opens: bool) -> SiteServer:
+    from slotbench.cli.cockpit_server import project_server
+
+    return project_server(project, site, opens=opens)
 
 
 def _say_nothing_done(last: Head | None, serves: bool, dry_run: bool) -> None:

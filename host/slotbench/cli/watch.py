@@ -121,7 +121,8 @@ class _Follower:
         sent = self._bundle.send(bundle.files)
         self.is_sending = False
         gone = f", {sent.deleted} deleted" if sent.deleted else ""
-        self._screen.tell(f"{sent.count} files, {sent.bytes} bytes{gone}: started after {sent.seconds:.1f} s")
+        files = f"{sent.count} file{'s' * (sent.count != 1)}"
+        self._screen.tell(f"{files}, {sent.bytes} bytes{gone}: started after {sent.seconds:.1f} s")
 
     def show(self, data: bytes) -> None:
         """Show what the board said."""

@@ -125,12 +125,11 @@ def _read_log(block: bytes) -> _Log | None:
     """What a metadata block says; None when it has no whole commit."""
     entries: list[_Entry] = []
     tail, goes_on, move = None, False, b""
-    kept: _Log | None = None
+    is_whole = False
     for tag, data in _tags(block):
         kind, number = tag >> 20 & 0x7FF, tag >> 10 & 0x3FF
-        gone = tag & 0x3FF == _GONE
         if kind & 0x780 == _CHECKSUM:
-            kept = _Log(_WORD.unpack_from(block)[0], tuple(map(_copy, entries)), tail, goes_on, move)
+            is_whole = True
         elif kind == _CREATE:
             entries.insert(number, _Entry())
         elif kind == _DELETE:
@@ -143,12 +142,8 @@ def _read_log(block: bytes) -> _Log | None:
             tail, goes_on = _PAIR.unpack(data), kind == _HARD_TAIL
             tail = None if _NO_TAG in tail else tail
         elif kind == _MOVE_STATE:
-            move = b"" if gone else data
-    return kept
-
-
-def _copy(entry: _Entry) -> _Entry:
-    return _Entry(entry.kind, entry.name, entry.structure, entry.place)
+            move = b"" if tag & 0x3FF == _GONE else data
+    return _Log(_WORD.unpack_from(block)[0], tuple(entries), tail, goes_on, move) if is_whole else None
 
 
 def _entry(entries: list[_Entry], number: int) -> _Entry:

@@ -19,6 +19,7 @@ from slotbench import data_path
 from slotbench.errors import USAGE, BenchError
 from slotbench.mpy.bundle import bundle
 from slotbench.mpy.inline import inline
+from slotbench.mpy.native import ARCHITECTURE, native_modules
 from slotbench.mpy.parameters import share_parameters
 from slotbench.mpy.privates import share_privates
 from slotbench.mpy.shrink import shrink
@@ -91,8 +92,9 @@ def compile_package(modules: Mapping[str, bytes]) -> dict[str, bytes]:
     """Path ("boot/journal.py") -> .mpy of what `built` makes of a package, with the names that only it knows
     made short.
 
-    Without line numbers: on this chip code is the largest consumer of heap. Raises BenchError as
-    `compile_mpy` does.
+    Without line numbers: on this chip code is the largest consumer of heap. With the module of native code,
+    which has no source there, where the package makes images from patches. Raises BenchError as
+    `compile_mpy` and `native_modules` do.
     """
     return dict(_compiled(tuple(sorted(modules.items()))))
 
@@ -100,7 +102,8 @@ def compile_package(modules: Mapping[str, bytes]) -> dict[str, bytes]:
 @functools.cache
 def _compiled(modules: _Modules) -> _Modules:
     compiler = Path(_compiler()).read_bytes() if os.environ.get(CACHE) else b""
-    return _kept("compiled", (("", compiler), *modules), lambda: _compile(modules))
+    native = tuple(native_modules([path for path, _ in modules]).items())
+    return _kept("compiled", (("", compiler), *modules, *native), lambda: _compile(modules, native))
 
 
 def _kept(what: str, modules: _Modules, make: Callable[[], _Modules]) -> _Modules:
@@ -119,10 +122,11 @@ def _kept(what: str, modules: _Modules, make: Callable[[], _Modules]) -> _Module
     return tuple((name, bytes.fromhex(data)) for name, data in json.loads(kept.read_text()))
 
 
-def _compile(modules: _Modules) -> _Modules:
+def _compile(modules: _Modules, native: _Modules) -> _Modules:
     small, _ = shrink(share_privates(share_parameters(_texts(_built(modules)))))
     # One file name for all of them: each would stay on the heap for ever.
-    return tuple((name, compile_mpy(PACKAGE, text.encode(), 3)) for name, text in small.items())
+    compiled = tuple((name, compile_mpy(PACKAGE, text.encode(), 3)) for name, text in small.items())
+    return (*compiled, *((name, compile_mpy(PACKAGE, source, 3, ARCHITECTURE)) for name, source in native))
 
 
 @functools.cache

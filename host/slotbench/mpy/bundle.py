@@ -20,7 +20,6 @@ BUNDLES: Final[Sequence[Sequence[str]]] = (
     ("boot/page.py", "boot/journal.py", "boot/slots.py", "boot/control.py"),
     ("image/writer.py", "image/download.py"),
     ("http/connection.py", "http/request.py"),
-    ("patch/prediction.py", "patch/blocks.py"),
 )
 
 _PACKAGE: Final = "twoslot"

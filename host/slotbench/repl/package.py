@@ -8,6 +8,7 @@ from typing import Final
 from slotbench import __version__, data_path
 from slotbench.images.frozen import version_module
 from slotbench.mpy import PACKAGE, built, compile_package, sources
+from slotbench.mpy.native import native_modules
 
 __all__ = ["HOOK", "frozen_files", "hook_file", "hook_version", "mixed_versions", "package_files"]
 
@@ -39,7 +40,9 @@ def frozen_files() -> dict[str, bytes]:
     The boot hook is not among them. An empty module whose name has the version shows in an image which
     twoslot is inside.
     """
-    files = {f"{PACKAGE}/{name}": source for name, source in built(sources()).items()}
+    modules = built(sources())
+    modules |= native_modules(modules)
+    files = {f"{PACKAGE}/{name}": source for name, source in modules.items()}
     return {**files, version_module(__version__): b"", "manifest.py": _MANIFEST}
 
 

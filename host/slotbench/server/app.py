@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, g, request
 from werkzeug.wsgi import wrap_file
 
-from slotbench.errors import USAGE, BenchError
+from slotbench.errors import BenchError
 from slotbench.formats.board_report import REPORT_PATH
 from slotbench.release.store import Store, digest_in, is_name
 from slotbench.server.board_authenticator import BoardAuthenticator
@@ -163,19 +162,6 @@ def boards_json(boards: BoardAuthenticator) -> Iterator[str]:
             yield "".join(piece)
             piece.clear()
     yield "".join(piece) + ("{}\n" if begin == "{" else "\n}\n")
-
-
-def require_published(root: Path) -> None:
-    """Raise BenchError (usage) unless `root` is a site with at least one head."""
-    cure = "publish a release into it with `slotbench release publish`"
-    if not root.is_dir():
-        raise BenchError("no such folder", where=str(root), cure=cure, exit_code=USAGE)
-    for folder in (root, root / "heads"):
-        if not os.access(folder, os.R_OK | os.X_OK) and folder.is_dir():
-            raise BenchError(
-                "folder cannot be read", where=str(folder), cure="check its rights", exit_code=USAGE)
-    if not any(root.glob("heads/*/*.head")):
-        raise BenchError("nothing is published here", where=str(root), cure=cure, exit_code=USAGE)
 
 
 def _whole_patch(name: str) -> str | None:

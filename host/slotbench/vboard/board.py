@@ -101,7 +101,7 @@ class VirtualBoard:
         self._program = Behaviour.HEALTHY
         self._printed: list[str] = []
         self._until: Callable[[], bool] | None = None
-        self._next_look_ms = 0
+        self._next_look_us = 0
         self._end_ms: int | None = None
 
     # The switch and the button.
@@ -151,7 +151,7 @@ class VirtualBoard:
         With `until` it is stopped by Ctrl-C once that is true, which is checked about once a virtual second.
         """
         end_ms = self.clock.ms + ms
-        self._until, self._next_look_ms, self._end_ms = until, 0, end_ms
+        self._until, self._next_look_us, self._end_ms = until, 0, end_ms
         while self.clock.ms < end_ms and self.state is not BoardState.OFF and not (until and until()):
             if self.state is not BoardState.RUNNING:
                 self.clock.advance_ms(end_ms - self.clock.ms)
@@ -287,8 +287,8 @@ class VirtualBoard:
     def _waiting(self) -> None:
         if self.on_wait is not None:
             self.on_wait(self)
-        if self._until is not None and self._vm is not None and self.clock.ms >= self._next_look_ms:
-            self._next_look_ms = self.clock.ms + _LOOK_EVERY_MS
+        if self._until is not None and self.clock.us >= self._next_look_us and self._vm is not None:
+            self._next_look_us = (self.clock.ms + _LOOK_EVERY_MS) * 1000
             if self._until():
                 self._vm.interrupt_at(self.clock.ms)
 

@@ -14,6 +14,9 @@ class Clock:
 
     __slots__ = ("us",)
 
+    moves_at_once = True
+    """Whether a wait is nothing but a new value of `us`."""
+
     def __init__(self, us: int = 0) -> None:
         self.us = us
 
@@ -62,6 +65,10 @@ class TimerQueue:
         self._clock = clock
         self._heap: list[tuple[int, int, QueuedTimer]] = []
         self._order = itertools.count()
+
+    def are_quiet_until(self, us: int) -> bool:
+        """Whether no entry's time comes before `us`, or at it."""
+        return not self._heap or self._heap[0][0] > us
 
     def call_at(self, due_us: int, callback: Callable[[], object]) -> QueuedTimer:
         """Call `callback` once the clock has reached `due_us` microseconds."""

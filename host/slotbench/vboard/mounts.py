@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from slotbench.vboard.signals import DeviceOSError
@@ -42,6 +43,14 @@ class Mounts:
         if found is None:
             raise DeviceOSError(_ENOENT)
         return tuple(found[0].stat(found[1]))
+
+    def ilistdir(self, path: str) -> Iterable[tuple[Any, ...]]:
+        """os.ilistdir of a path; OSError(2) when it is in none of them."""
+        found = self._at(path)
+        if found is None:
+            raise DeviceOSError(_ENOENT)
+        entries: Iterable[tuple[Any, ...]] = found[0].ilistdir(found[1])
+        return entries
 
     def find(self, base: str, seen: str) -> tuple[str | None, str | None] | None:
         """What an import finds for a module at `base`, a path for which `has` is true, without its ending:

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from slotbench import data_path
-from slotbench.mpy import INCOMPATIBLE, built, compile_mpy, compile_package, inlined, sources
+from slotbench.mpy import ABI, INCOMPATIBLE, built, compile_mpy, compile_package, inlined, sources
 from slotbench.vboard.signals import BenchViolation
 
 __all__ = ["PACKAGE", "as_built", "installed", "know", "source_of"]
@@ -20,6 +19,9 @@ PACKAGE: Final = "/twoslot/"
 """What the path of each of its files contains."""
 
 
+_FORMAT: Final = bytes([ord("M"), ABI])
+_SUB_VERSIONS: Final = b"\x03"
+"""What is above in the third byte is the architecture of native code."""
 _BEGINNING: Final = 20
 """Bytes that each .mpy has at least: they tell most of them apart."""
 
@@ -36,7 +38,7 @@ def as_built(path: str, content: bytes, files: Mapping[str, bytes]) -> bytes:
         names, definitions = _defining(root)
         found = tuple(map(files.get, names))
         # Most boards have the very objects of the board before: no text is compared then.
-        if all(map(operator.is_, found, _last_found.get(root, definitions))) or found == definitions:
+        if found == _last_found.get(root, definitions) or found == definitions:
             _last_found[root] = found
             return ready[content]
     package = {
@@ -48,9 +50,10 @@ def as_built(path: str, content: bytes, files: Mapping[str, bytes]) -> bytes:
 def source_of(path: str, compiled: bytes) -> bytes:
     """The source of a .mpy of the installed package; in a pack others may follow it.
 
-    Raises ValueError for one of a format that no such VM loads, BenchViolation for any other.
+    Raises ValueError for one of a format that no such VM loads, or with native code, as this computer is no
+    such chip; BenchViolation for any other.
     """
-    if compiled == INCOMPATIBLE:
+    if compiled == INCOMPATIBLE or compiled[:2] == _FORMAT and compiled[2:3] > _SUB_VERSIONS:
         raise ValueError("incompatible .mpy file")
     source = _compiled().get(compiled)
     if source is None:
@@ -83,8 +86,8 @@ def _compiled() -> Mapping[bytes, bytes]:
     """.mpy -> source as it is built, of every module of the installed package."""
     found = {}
     for package in (sources(has_loader=False), sources()):
-        modules = built(package)
-        found.update({compiled: modules[name] for name, compiled in compile_package(package).items()})
+        modules, compiled = built(package), compile_package(package)
+        found.update({compiled[name]: source for name, source in modules.items()})
     for name in ("twoslot_pack", "twoslot_choice"):
         source = data_path("device", f"{name}.py").read_bytes()
         found[compile_mpy(name, source, 3)] = source

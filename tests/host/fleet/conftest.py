@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from flask import Flask
 from jinja2.bccache import Bucket, BytecodeCache
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
+from werkzeug.routing import Rule
 
 from slotbench.fleet import access_tokens
+from slotbench.fleet import database as fleet_database
 from slotbench.fleet.access_tokens import AccessRole, make_token
 from slotbench.fleet.audit_log import Actor
 from slotbench.fleet.cockpit.app import Cockpit, create_cockpit
@@ -40,6 +42,7 @@ ON_BOTH = (
     "test_webhooks")
 """Tests that run on SQLite and on PostgreSQL."""
 
+_SERVERS: list[PostgresqlServer] = []
 _MANY = 200
 EMPTY = "DO $$ DECLARE gone bigint; BEGIN " + " ".join(
     f"DELETE FROM {table.name}; GET DIAGNOSTICS gone = ROW_COUNT;"
@@ -65,10 +68,33 @@ def made_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def kept_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The databases of tests are at one place of each kind: its engine has most statements compiled already.
+
+    The path of those of SQLite.
+    """
+    path = tmp_path_factory.mktemp("databases") / "fleet.sqlite"
+    make, engines = fleet_database._new_engine, dict[str, Engine]()
+
+    def kept(url: str) -> Engine:
+        if url not in (f"sqlite:///{path}", *(server.url for server in _SERVERS)):
+            return make(url)
+        if url not in engines:
+            engines[url] = make(url)
+        return engines[url]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fleet_database, "_new_engine", kept)
+        yield path
+
+
 @pytest.fixture
-def database_file(tmp_path: Path, made_database: Path) -> Path:
+def database_file(kept_engines: Path, made_database: Path) -> Path:
     """The file of a test's own database, which nobody has open."""
-    return Path(shutil.copy(made_database, tmp_path / "fleet.sqlite"))
+    for path in kept_engines.parent.iterdir():
+        path.unlink()
+    return Path(shutil.copy(made_database, kept_engines))
 
 
 @pytest.fixture(scope="session")
@@ -76,12 +102,14 @@ def postgresql() -> Iterator[PostgresqlServer]:
     """A PostgreSQL that runs."""
     require()
     server = PostgresqlServer()
+    _SERVERS.append(server)
     yield server
+    _SERVERS.remove(server)
     server.stop()
 
 
 @pytest.fixture
-def database(request: pytest.FixtureRequest) -> Iterator[FleetDatabase]:
+def database(request: pytest.FixtureRequest, kept_engines: Path) -> Iterator[FleetDatabase]:
     """SQLite, unless the test says `postgresql`: then its tables are emptied."""
     if getattr(request, "param", "sqlite") == "sqlite":
         opened = FleetDatabase.open(f"sqlite:///{request.getfixturevalue('database_file')}")
@@ -151,6 +179,22 @@ def compiled_pages() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Flask, "create_jinja_environment", keeping)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_rules() -> Iterator[None]:
+    """Each application has the same addresses: what builds them is compiled once, and not for each test."""
+    make, made = Rule._compile_builder, dict[object, Callable[..., tuple[str, str]]]()
+
+    def keeping(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        key = (*rule._trace, *(rule.defaults or {}).items(), append_unknown)
+        if key not in made:
+            made[key] = make(rule, append_unknown)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", keeping)
         yield
 
 

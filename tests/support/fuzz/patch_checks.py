@@ -53,7 +53,8 @@ class PatchedBoard:
             scan.check_block(self.progress, block)
         self.agent = SimpleNamespace(
             progress=self.progress, plan={"ways": 2 if whole else 1}, place=place, response=PatchBody(patch), request=None,
-            source=SimpleNamespace(close=lambda agent: None), stage="twoslot.patch.blocks", written=0, tries=0)
+            source=SimpleNamespace(close=lambda agent: None), stage="twoslot.patch.blocks", written=0, tries=0,
+            waiting=False)
 
     def make(self) -> bool:
         """Take the patch to its end, within so many steps; whether that made the image."""

@@ -17,14 +17,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from slotbench.boards import BoardProfile
-from slotbench.errors import BenchError
 from slotbench.formats.littlefs import HEAD_BYTES, read_superblock
 from slotbench.formats.release import Preflight
-from slotbench.images.bench import is_bench_image
 from slotbench.prove.chip.bed import PROMPT, REPORT_HEAP, ChipBed, RunningChip, image_facts, is_confirmed
-from slotbench.vboard.chip.build import compiler
+from slotbench.prove.chip.no_preflight import reason_for_none
 from slotbench.vboard.chip.machine import ExceptionRecord
-from slotbench.vboard.chip.network import slirp
 from slotbench.vboard.chip.network.station import HEAP_BYTES as STATION_HEAP_BYTES
 from slotbench.vboard.chip.stack import StackGauge
 from slotbench.vboard.signals import BenchViolation
@@ -108,19 +105,6 @@ class PreflightReport:
         """What lies beside the release."""
         fields: dict[str, Any] = {"kind": "preflight", "format": 1, **asdict(self)}
         return json.dumps(fields, indent=2).encode() + b"\n"
-
-
-def reason_for_none(board: BoardProfile, image: bytes) -> Preflight | None:
-    """BootReason this image gets no preflight here; None: it gets one."""
-    if board.in_place:
-        return Preflight.NATIVE
-    if is_bench_image(image):
-        return Preflight.BENCH
-    try:
-        compiler()
-    except BenchError:
-        return Preflight.NO_COMPILER
-    return Preflight.NO_NETWORK if slirp.missing() else None
 
 
 def preflight(

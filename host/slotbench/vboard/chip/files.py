@@ -64,7 +64,9 @@ class ChipFiles:
         kept = {}
         for path, data in station.without(found).items():
             source = sources.get(path)
-            unchanged = source is not None and self._put.get(path) == data
+            unchanged = self._put.get(path) == data
+            if unchanged and source is None and path.startswith(_PREFIX):
+                continue  # native code, which was made with the package
             kept[source if unchanged and source is not None else path] = (
                 self._given[source] if unchanged and source is not None else data)
         if any(path.startswith(_PREFIX) for path in kept):

@@ -168,13 +168,17 @@ def _os(rt: Runtime) -> Mapping[str, Any]:
         name = table.absolute(path)
         return rt.mounts.stat(name) if rt.mounts.has(name) else table.stat(path)
 
+    def ilistdir(path: str = "") -> list[tuple[Any, ...]]:
+        name = table.absolute(path)
+        return [*rt.mounts.ilistdir(name)] if rt.mounts.has(name) else [*table.ilistdir(path)]
+
     return {
         "dupterm": dupterm,
         "mount": rt.mounts.mount,
         "umount": rt.mounts.umount,
         "urandom": rt.soc.random.randbytes,
-        "listdir": table.listdir,
-        "ilistdir": table.ilistdir,
+        "listdir": lambda path="": [entry[0] for entry in ilistdir(path)],
+        "ilistdir": ilistdir,
         "stat": stat,
         "statvfs": table.statvfs,
         "remove": table.remove,

@@ -39,11 +39,15 @@ def _ticks_add(ticks: int, delta: int) -> int:
 
 
 def _time(rt: Runtime) -> Mapping[str, Any]:
-    clock, soc = rt.clock, rt.soc
+    clock, soc, wait_us = rt.clock, rt.soc, rt.wait_us
 
-    def ticks(us_per_tick: int) -> int:
-        rt.wait_us(CALL_US)
-        return (clock.us - soc.boot_us) // us_per_tick % _PERIOD
+    def ticks_ms() -> int:
+        wait_us(CALL_US)
+        return (clock.us - soc.boot_us) // 1000 % _PERIOD
+
+    def ticks_us() -> int:
+        wait_us(CALL_US)
+        return (clock.us - soc.boot_us) % _PERIOD
 
     def now() -> int:
         rt.wait_us(CALL_US)
@@ -57,9 +61,9 @@ def _time(rt: Runtime) -> Mapping[str, Any]:
         "localtime": localtime,
         "gmtime": localtime,
         "mktime": since_2000,
-        "ticks_ms": lambda: ticks(1000),
-        "ticks_us": lambda: ticks(1),
-        "ticks_cpu": lambda: ticks(1),
+        "ticks_ms": ticks_ms,
+        "ticks_us": ticks_us,
+        "ticks_cpu": ticks_us,
         "ticks_diff": _ticks_diff,
         "ticks_add": _ticks_add,
         "sleep": lambda seconds: rt.wait_us(max(0, round(seconds * 1_000_000))),

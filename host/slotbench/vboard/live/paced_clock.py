@@ -25,6 +25,7 @@ class PacedClock(Clock):
     its result. A delay of more than a second is not made up for.
     """
 
+    moves_at_once = False
     __slots__ = ("_speed", "_now", "_serve", "_start_s", "_start_us", "_looked_us", "_target_us")
 
     def __init__(

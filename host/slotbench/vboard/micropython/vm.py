@@ -24,6 +24,7 @@ from slotbench.vboard.micropython.filesystem import BoardFilesystem
 from slotbench.vboard.micropython.installation import HEAP_BYTES, find_installation
 from slotbench.vboard.micropython.mirror import BLOCKS_AT, CLOCK_CODE_AT, FlashMirror
 from slotbench.vboard.micropython.process import Process
+from slotbench.vboard.micropython.reused_file import ReusedFile
 from slotbench.vboard.micropython.sandbox import Confinement, confine
 from slotbench.vboard.micropython.stack import limit_stack
 from slotbench.vboard.micropython.statements import (
@@ -114,7 +115,7 @@ class MicroPythonVM:
             shutil.copytree(compiled(frozen), self._base / FOLDER)
         self._has_frozen = bool(frozen)
         self._reaches_folder = False
-        self._streamed = self._base / "typed.stdin"
+        self._streamed = ReusedFile(self._base / "typed.stdin")
         self._mirror = self._filesystem.mirror()
         with _shims() as shims:
             try:
@@ -147,7 +148,7 @@ class MicroPythonVM:
     def exec_streamed(self, source: str) -> None:
         """As `exec`, but the source is never in the heap, as in raw-paste mode."""
         self._reach_folder()
-        self._streamed.write_text(source)
+        self._streamed.put(source.encode())
         self._inside(f"kept[0]({f'{BENCH_FOLDER}/{self._streamed.name}'!r}, main)")
 
     def run_interactive(self, source: str) -> None:
@@ -310,13 +311,12 @@ class MicroPythonVM:
 
     def _give_files(self) -> None:
         """Let the VM find what was changed by somebody else: where that were files, it mounts them anew."""
-        if self._filesystem.write(self.runtime.folders):
-            self._filesystem.update_mirror()
+        has_written = self._filesystem.write(self.runtime.folders)
+        self._filesystem.update_mirror()
+        if has_written:
             self._touches_files = False
             self._inside(MOUNT_AGAIN)
             self._touches_files = True
-        else:
-            self._filesystem.update_mirror()
         self._mirror.set_time(self.runtime.rtc_us())
 
     def _share(self, mirror: FlashMirror) -> None:
@@ -370,6 +370,7 @@ class MicroPythonVM:
         if self._process.alive:
             self._process.kill()
             self._filesystem.read(self.runtime.folders)
+            self._streamed.close()
             self._remove()
 
 
