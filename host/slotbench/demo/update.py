@@ -299,15 +299,8 @@ class UpdateDemo:
         site = self.publisher.site
         last = Head.from_payload((site.read(store.head_name(PRODUCT, "stable")) or b"").split(b"\n")[0])
         head = Head(
-            product=PRODUCT,
-            channel="stable",
-            epoch=last.epoch,
-            seq=last.seq + 1,
-            release=forged.digest,
-            counter=counter,
-            issued=self.now + counter,
-            expires=last.expires,
-        )
+            product=PRODUCT, channel="stable", epoch=last.epoch, seq=last.seq + 1, release=forged.digest,
+            counter=counter, issued=self.now + counter, expires=last.expires)
         for image in images:
             site.write(store.image_name(hashlib.sha256(image).hexdigest()), image)
         site.write(store.release_name(forged.digest), forged.pack())
