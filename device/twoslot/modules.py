@@ -6,13 +6,10 @@ import twoslot
 
 
 class Modules:
-    """The .mpy files below /twoslot, as a filesystem for imports. It knows its folders, not its files.
+    """The .mpy files below /twoslot, as a filesystem for imports. It takes for granted that they are there.
 
     It uses no name of its module, which is dropped.
     """
-
-    def __init__(self, folders):
-        self.folders = folders
 
     def mount(self, readonly, mkfs):
         """Called by os.mount()."""
@@ -22,7 +19,7 @@ class Modules:
 
     def stat(self, path):
         """Return a folder or a file; OSError for the other endings that an import tries first."""
-        if path in self.folders:
+        if path[1:] in "application boot http image mqtt patch push recovery trust":
             return (0x4000, 0, 0, 0, 0, 0, 0, 0, 0, 0)
         if path[-3:-2] == "m" and path[-12:-4] != "__init__":  # .mpy; no folder has an __init__
             return (0x8000, 0, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -33,10 +30,12 @@ class Modules:
         return iter(())
 
     def open(self, path, mode):
-        """Return the open file; ImportError where there is none."""
+        """Return the open file. Where there is none: ImportError, and littlefs is asked from now on."""
         try:
             return open("/twoslot" + path, mode)
         except OSError:
+            self.end()
+            __import__("twoslot").__path__ = "/twoslot/"
             raise ImportError(path)
 
     def end(self):
@@ -44,26 +43,25 @@ class Modules:
         import os
         import sys
 
+        found = False
         for name in sys.modules:
             module = sys.modules[name]
             if name[:7] == "twoslot" and getattr(module, "__path__", "")[:3] == "/2s":
                 module.__path__ = "/twoslot" + module.__path__[3:]  # type: ignore
-        os.umount("/2s")
+                found = True
+        if found:
+            os.umount("/2s")
 
 
 def begin():
-    """Mount it for twoslot's imports, and return it; None where a module is no .mpy file."""
-    folders = ["/"]
-    if twoslot.__path__ == "/twoslot":
-        for folder in folders:
-            for entry in os.ilistdir("/twoslot" + folder):
-                if entry[1] == 0x4000:
-                    folders.append("/" + entry[0])
-                elif entry[0][-4:] != ".mpy":
-                    return None  # somebody's source goes first
-    if len(folders) < 2:
-        return None  # it is frozen, or in one file
-    found = Modules(folders)
+    """Mount it for twoslot's imports, and return it; None where twoslot is frozen, one file, or sources."""
+    try:
+        # A pack says here which one it is (twoslot_pack.py).
+        if twoslot.__path__ != "/twoslot" or os.stat("/twoslot/agent.mpy")[2]:
+            return None
+    except OSError:
+        return None
+    found = Modules()
     os.mount(found, "/2s")
     twoslot.__path__ = "/2s"
     return found

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from support.chip.requirements import require_core, skip_or_fail
+from support.chip.started import started_boards
 from support.loader.qemu import CROSS, PACKAGES, QEMU, missing_packages
 from support.repeating import add_to
+
+__all__ = ["started_boards"]
 
 
 @pytest.hookimpl(hookwrapper=True)

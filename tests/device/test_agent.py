@@ -34,6 +34,7 @@ from support.device.site import (
     offer_files,
     without_ranges,
 )
+from support.sampling import Sampler
 
 SLOT = BOARD.slots[1]
 HEADERS = 400
@@ -112,11 +113,12 @@ def test_an_image_that_is_there_already_is_not_fetched(updater: Updater) -> None
 @pytest.mark.parametrize("errno", [104, None], ids=["reset", "closed"])
 @pytest.mark.parametrize("kind", ["ranges", "no ranges"])
 def test_a_lost_connection_costs_at_most_one_block(
-    make_board: Callable[..., DeviceBoard], site: Site, errno: int | None, kind: str,
+    make_board: Callable[..., DeviceBoard], site: Site, errno: int | None, kind: str, sampler: Sampler,
 ) -> None:
     app = site.app()
     rng = random.Random(kind)
-    for lost_after in sorted(rng.sample(range(1, len(IMAGE) + 200), 15)):
+    places = sorted(rng.sample(range(1, len(IMAGE) + 200), 15))
+    for lost_after in sampler.draw(f"places in an image where its connection is lost, {kind}, {errno}", places, 6):
         board = make_board(FaultyNetwork(WsgiNetwork(app if kind == "ranges" else without_ranges(app))))
         updater = Updater(board, board.start())
         assert updater.run(until=DOWNLOAD) == DOWNLOAD

@@ -323,6 +323,7 @@ def test_a_board_that_breaks_at_the_end_of_a_check_says_so(
     assert set(logged(vm)) <= {(28, 6), (64, 0)} and (64, 0) in logged(vm)
 
 
+@pytest.mark.sampled(26, kind=lambda module, **_: module)
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("module", [
     "startup", "settings", "agent", "attempt", "flash", "boot/control", "boot/journal", "boot/slots",

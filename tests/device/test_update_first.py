@@ -188,16 +188,18 @@ def test_boards_in_deep_sleep_count_failed_checks(board: DeviceBoard, vain: int)
         assert reset.value.reason == RESTART and word(board) & 0xFF000000 == ALONE | 1 << 28
 
 
-def test_a_failed_check_of_a_sleeping_board_leaves_the_times(board: DeviceBoard) -> None:
+@pytest.mark.parametrize(("before", "behind"), [(0, 1), (4, 5), (5, 5)])
+def test_a_failed_check_of_a_sleeping_board_leaves_the_times(board: DeviceBoard, before: int, behind: int) -> None:
+    """Each doubles the wakes until the next check, five of them at most."""
     board.network.online = False  # type: ignore[attr-defined]
     board.start()
-    board.soc.write_word(KEPT, 2 << 28)
+    board.soc.write_word(KEPT, 2 << 28 | before << 24 | 200)
     vm = start_again(board, reason=5)
     vm.exec("import twoslot\nfrom twoslot import sleep")
     with pytest.raises(ChipReset):
         vm.exec("sleep.deep(60000)")
 
-    assert times(board) == 2 and word(board) >> 24 & 15 == 1
+    assert times(board) == 2 and word(board) >> 24 & 15 == behind and word(board) & 255 == 0
 
 
 # Before main.py.

@@ -66,6 +66,7 @@ def test_updates_beside_seven_kilobytes_of_an_application(tmp_path: Path, sample
         assert board.evaluate("len(own)") == 7168
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kilobytes", [13, 15])
 def test_an_application_that_leaves_too_little_memory_is_updated_all_the_same(
     tmp_path: Path, kilobytes: float, sampler: Sampler,

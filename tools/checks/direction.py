@@ -15,7 +15,7 @@ from checks.report import GateReport, host_files, name, parse
 # "" is slotbench itself: version and data_path
 _BASE = frozenset({
     "", "addresses", "boards", "errors", "images", "interrupts", "locks", "micropython_vm", "mpy", "private",
-    "syntax", "terminal", "untrusted"})
+    "shell_words", "syntax", "terminal", "untrusted"})
 _MIDDLE = _BASE | {"formats"}
 _UPPER = _MIDDLE | {
     "application", "parts", "flashing", "inspection", "project", "push", "release", "repl", "vboard"}
@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "locks": frozenset(),
     "micropython_vm": frozenset({"errors"}),
     "private": frozenset(),
+    "shell_words": frozenset(),
     "syntax": frozenset(),
     "terminal": frozenset(),
     "untrusted": frozenset({"syntax"}),

@@ -41,6 +41,8 @@ _TEXT_BYTES: Final = 31_000
 _DATA_BYTES: Final = 2_240
 _MD5_BYTES: Final = 16
 _SHARED_EVERY: Final = 3
+_IDIOMS: Final = 48
+_IDIOM_BITS: Final = _IDIOMS.bit_length()
 _ENTRY_OFFSET: Final = 0x420
 _EA_RAM_BYTES: Final = 33_284
 """Headers, RAM segments, checksum and CRC32 of a user image."""
@@ -191,24 +193,28 @@ def _require_size(size: int) -> None:
 
 def _beginnings(
     version: str, does: Behaviour, size: int, seed: int, irom_address: int | None = None
-) -> tuple[bytes, random.Random, random.Random]:
+) -> tuple[bytes, random.Random, str]:
     """The marker, and where the content of this build and that of all builds of this seed come
     from.
     """
     identity = f"{seed}/{size}/{version}/{does.value}"
     build_id = hashlib.sha256(identity.encode()).hexdigest()[:16]
     marker = _marker(build_id, version, does, irom_address)
-    return marker, random.Random(f"own {identity}"), random.Random(f"shared {seed}/{size}")
+    return marker, random.Random(f"own {identity}"), f"shared {seed}/{size}"
 
 
-def _blocks(own: random.Random, shared: random.Random, length: int, flash: range) -> bytes:
+def _blocks(own: random.Random, shared: str, length: int, flash: range) -> bytes:
     """Blocks of the image from where its irom begins, every third one shared between versions."""
-    blocks = []
-    for index in range(-(-length // SECTOR)):
-        is_shared = index % _SHARED_EVERY == 1
-        common = _content(shared, SECTOR, flash)
-        blocks.append(common if is_shared else _content(own, SECTOR, flash))
+    blocks = [
+        common if index % _SHARED_EVERY == 1 else _content(own, SECTOR, flash)
+        for index, common in enumerate(_shared_blocks(shared, -(-length // SECTOR), flash))]
     return b"".join(blocks)[:length]
+
+
+@functools.lru_cache(maxsize=16)
+def _shared_blocks(seed: str, count: int, flash: range) -> tuple[bytes, ...]:
+    rng = random.Random(seed)
+    return tuple(_content(rng, SECTOR, flash) for _ in range(count))
 
 
 def _ram(own: random.Random, marker: bytes, flash: range) -> list[tuple[int, bytes]]:
@@ -243,15 +249,24 @@ def _content(rng: random.Random, length: int, flash: range) -> bytes:
     """Bytes as a linker leaves them: mostly code that repeats its idioms, strings, tables,
     constants.
 
-    The tables hold addresses in `flash`.
+    The tables hold addresses in `flash`. The loop draws what rng.choice() and rng.randbytes() would:
+    their calls took most of the time.
     """
-    idioms = [rng.randbytes(3) for _ in range(48)]
+    draw, bits = rng.random, rng.getrandbits
+    idioms = [rng.randbytes(3) for _ in range(_IDIOMS)]
     out = bytearray()
     while len(out) < length:
         kind = rng.random()
         if kind < 0.72:
             for _ in range(rng.randrange(20, 90)):
-                out += rng.choice(idioms) if rng.random() < 0.6 else rng.randbytes(rng.choice((2, 3)))
+                if draw() < 0.6:
+                    while (index := bits(_IDIOM_BITS)) >= _IDIOMS:
+                        pass
+                    out += idioms[index]
+                else:
+                    while (more := bits(2)) >= 2:
+                        pass
+                    out += bits(8 * (2 + more)).to_bytes(2 + more, "little")
         elif kind < 0.86:
             words = (rng.choice(_WORDS) for _ in range(rng.randrange(2, 9)))
             out += " ".join(words).encode() + b"\0"

@@ -26,11 +26,13 @@ from slotbench.vboard.live.control_socket import ControlSocket, request_facts
 from slotbench.vboard.live.folder import BoardFolder
 from slotbench.vboard.serial.uart import Uart
 from support.chip.firmware_images import found
+from support.chip.started import let_it_have_started
 
 LIMIT_S: Final = 240
 _SIZE_4_MB: Final = 0x40
 _FS_START: Final = 0x100000
 _FS_START_1M: Final = 0x99000
+_UNIQUE_ID: Final = b"\x0a\x1b\x2c\x00"
 
 
 def need_slirp() -> None:
@@ -109,7 +111,8 @@ def plain_folder(path: Path, image: bytes) -> BoardFolder:
     first = Firmware(data=image, product="lamp", version="1.0", counter=1)
     flash = factory_flash(profile, [(write.offset, write.data) for write in factory_writes(profile, first)])
     flash.poke(profile.filesystem.start, b"\xff" * profile.filesystem.size)
-    return BoardFolder.create(path, profile.name, flash, {}, unique_id=b"\x0a\x1b\x2c\x00")
+    let_it_have_started(profile, flash, image, _UNIQUE_ID)
+    return BoardFolder.create(path, profile.name, flash, {}, unique_id=_UNIQUE_ID)
 
 
 class ChipBench:

@@ -34,7 +34,7 @@ from slotbench.vboard.flash.cuts import Cut, CutMode
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.signals import BenchViolation
 
-__all__ = ["BOARDS", "CutId", "Failure", "PowerCutProof", "Recorded", "RunResult"]
+__all__ = ["BOARDS", "CutId", "Failure", "PowerCutProof", "Recorded", "RunResult", "are_alike"]
 
 BOARDS: Final = ("generic_4m", "native_512k")
 """One map with an exec window, one that runs in place."""
@@ -50,6 +50,13 @@ _MAX_BOOTS: Final = 12
 _TO_REST_MS: Final = 4 * HOURS_MS
 _REST_MS: Final = 11 * MINUTES_MS
 """Longer than the deadline of a trial."""
+
+
+def are_alike(board: str, scenario: str) -> bool:
+    """Whether a sample takes operations on the journal for alike: those of another scenario, or of another
+    flash map, are cut in every mode.
+    """
+    return SCENARIOS[scenario].repeats or board != BOARDS[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +235,7 @@ class PowerCutProof:
         """Of those single cuts a sample (slotbench.prove.powercut.sample)."""
         seed = f"{board} {scenario} {self.seed}"
         recorded = self.recorded_scenario(board, scenario)
-        cuts = draw_cuts(recorded.moments, torn, weak, seed, are_alike=SCENARIOS[scenario].repeats)
+        cuts = draw_cuts(recorded.moments, torn, weak, seed, are_alike=are_alike(board, scenario))
         return [CutId(board, loader, scenario, (cut,)) for cut in cuts]
 
     def run(self, id: CutId, at_end: Callable[[VirtualBoard], object] | None = None) -> RunResult:

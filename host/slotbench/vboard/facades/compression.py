@@ -32,14 +32,15 @@ class _DeflateIO:
     def readinto(self, buffer: Any) -> int:
         done = 0
         while done < len(buffer) and not self._inflater.eof:
+            wanted = len(buffer) - done
             try:
-                part = self._inflater.decompress(self._rest, len(buffer) - done)
+                part = self._inflater.decompress(self._rest, wanted)
                 self._rest = self._inflater.unconsumed_tail
             except zlib.error:
                 raise DeviceOSError(errno.EINVAL) from None
             buffer[done:done + len(part)] = part
             done += len(part)
-            if not part and not self._inflater.eof:
+            if len(part) < wanted and not self._inflater.eof:
                 self._rest = self._stream.read(1)
                 if not self._rest:
                     raise EOFError
