@@ -6,7 +6,9 @@ another process first (`slotbench.inspection.filesystem`).
 
 from __future__ import annotations
 
-from littlefs import LittleFS, LittleFSError
+from typing import Any
+
+from littlefs import LittleFS, LittleFSError, UserContext
 
 from slotbench.formats import SECTOR_BYTES
 from slotbench.formats.littlefs import CACHE_BYTES, PROGRAM_BYTES
@@ -14,17 +16,34 @@ from slotbench.formats.littlefs import CACHE_BYTES, PROGRAM_BYTES
 __all__ = ["join_path", "mount_littlefs", "read_content"]
 
 
+class _Memory(UserContext):
+    """The library's own block device makes a line of a log of each of the thousands of accesses."""
+
+    def read(self, cfg: Any, block: int, off: int, size: int) -> bytearray:
+        start = block * SECTOR_BYTES + off
+        return self.buffer[start : start + size]
+
+    def prog(self, cfg: Any, block: int, off: int, data: bytes) -> int:
+        start = block * SECTOR_BYTES + off
+        self.buffer[start : start + len(data)] = data
+        return 0
+
+    def erase(self, cfg: Any, block: int) -> int:
+        start = block * SECTOR_BYTES
+        self.buffer[start : start + SECTOR_BYTES] = b"\xff" * SECTOR_BYTES
+        return 0
+
+
 def mount_littlefs(version: int, data: bytes | None, size: int = 0) -> LittleFS:
     """The filesystem in `data`, or a new one of `size` bytes, of this disk version. Raises LittleFSError."""
-    blocks = (len(data) if data is not None else size) // SECTOR_BYTES
+    memory = _Memory(buffer=bytearray(b"\xff" * size if data is None else data))
+    blocks = len(memory.buffer) // SECTOR_BYTES
     filesystem = LittleFS(
-        mount=False, block_size=SECTOR_BYTES, block_count=blocks, read_size=PROGRAM_BYTES,
+        memory, mount=False, block_size=SECTOR_BYTES, block_count=blocks, read_size=PROGRAM_BYTES,
         prog_size=PROGRAM_BYTES, cache_size=CACHE_BYTES, lookahead_size=PROGRAM_BYTES,
         disk_version=version)
     if data is None:
         filesystem.format()
-    else:
-        filesystem.context.buffer[:] = data
     filesystem.mount()
     return filesystem
 
