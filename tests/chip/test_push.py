@@ -20,7 +20,7 @@ from support.chip.stack import FREE_LISTENING, nested, watched_ticks
 from support.device.board import signing_key
 
 SECRET = bytes(range(32))
-MISSING_EVERY = 8
+MISSING_EVERY = 24
 """The other blocks are in the slot already, as after a push that was interrupted: that makes it short."""
 MEMORY, STACK, UNEXPECTED = 0, 78, 79
 BOUND_MS = 500

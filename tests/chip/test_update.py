@@ -12,7 +12,7 @@ from support.chip.bench import need_slirp, recent_micropython
 from support.chip.interrupted import leave_missing
 
 SEED = 11
-MISSING_EVERY = 6
+MISSING_EVERY = 12
 """The other blocks are in the slot already, as after an update that was interrupted: that makes it short."""
 MAIN = "import time, twoslot\nwhile True:\n    twoslot.tick()\n    time.sleep_ms(200)\n"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from slotbench import cli
+from slotbench.cli import demo as demo_command
 from slotbench.demo import program as demo_program
 from slotbench.demo import update as demo_story
 from slotbench.vboard import firmware
@@ -25,8 +26,9 @@ def test_the_whole_story(
     if vm == "micropython":
         request.getfixturevalue("micropython")
         # Each turn asks the host seven times: in hours that is half a million times.
-        slow = MAIN.replace("(100)", "(5000)")
-        monkeypatch.setattr(demo_program, "_MAIN", demo_program._MAIN.replace(b"(1000)", b"(5000)"))
+        slow = MAIN.replace("(100)", "(15000)")
+        monkeypatch.setattr(demo_program, "_MAIN", demo_program._MAIN.replace(b"(1000)", b"(15000)"))
+        monkeypatch.setattr(demo_command, "_FAST_BYTES", 64 * 1024)
         monkeypatch.setattr(demo_story, "board_files", functools.partial(demo_story.board_files, main=slow))
     assert cli.run(["demo", "--fast", "--vm", vm, "--keep", str(tmp_path)]) == 0
     told = capsys.readouterr().out

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from checks import memory
 from checks.report import GateReport
 
 from slotbench.prove import memory as memory_proof
+from slotbench.prove import stock
+from slotbench.vboard.flash.nor import NorFlash
+from slotbench.vboard.micropython.installation import VARIABLE
+from slotbench.vboard.micropython.vm import MicroPythonVM
+from slotbench.vboard.network.loopback import LoopbackNetwork
 from slotbench.vboard.signals import BenchViolation
+from slotbench.vboard.soc import Soc
 
 BUDGET = {
     "boot_bytes": 2000, "idle_bytes": 5000, "update_peak_bytes": 20000, "push_peak_bytes": 24000,
@@ -63,3 +71,16 @@ def test_a_heap_that_is_never_enough_is_no_figure(monkeypatch: pytest.MonkeyPatc
     for guess in (0, 20_096):
         with pytest.raises(BenchViolation, match="is not enough"):
             memory_proof.smallest_heap(lambda heap: False, guess)
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_without_the_vm_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, required: bool) -> None:
+    """Where it must be there, that is a finding."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
+    monkeypatch.setenv("TWOSLOT_REQUIRE_TOOLS", "1" if required else "")
+    soc = Soc(NorFlash(1024 * 1024))
+    monkeypatch.setattr(stock, "measure_stock", lambda folder: MicroPythonVM(soc, {}, LoopbackNetwork()))
+    report = GateReport()
+    memory.run(tmp_path, report)
+    assert [finding.path for finding in report.findings] == ["tools/get-micropython"] * required
+    assert [line.partition(":")[0] for line in report.lines] == ["not measured"] * (not required)

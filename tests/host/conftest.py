@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.routing import Rule
 
 from slotbench import cli
 from slotbench.boards import load as load_board
@@ -14,6 +16,22 @@ from slotbench.release.build import build_release
 from slotbench.release.store import Store
 from support.commands import CommandResult, MakeRelease, RunCommand
 from support.samples import NOW, PRODUCT, VECTOR_KEYS, KeyRing, make_firmware, write_ring
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_rules() -> Iterator[None]:
+    """Each application has the same addresses: what builds them is compiled once, and not for each test."""
+    make, made = Rule._compile_builder, dict[object, Callable[..., tuple[str, str]]]()
+
+    def keeping(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        key = (*rule._trace, *(rule.defaults or {}).items(), append_unknown)
+        if key not in made:
+            made[key] = make(rule, append_unknown)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", keeping)
+        yield
 
 
 @pytest.fixture(scope="session")

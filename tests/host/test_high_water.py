@@ -227,6 +227,7 @@ VERBS = {
 }
 
 
+@pytest.mark.sampled(15, kind=lambda damage, verb, has_mark: (damage, verb))
 @pytest.mark.parametrize("has_mark", [True, False], ids=["with a mark", "without a mark"])
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("verb", VERBS)

@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import stat
-import subprocess
 import sys
 import threading
 import time
@@ -17,15 +16,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import slotbench
 from slotbench.cli.prove import prove
 from slotbench.errors import BenchError
 from slotbench.interrupts import StoppedByUser, stopping_on_interrupt
 from slotbench.prove.parallel import workers
+from support.started import start
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(slotbench.__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
 ENDS_S = 30.0
 """A second on a computer that does nothing else."""
+LIMIT_S = 300.0
 
 
 def children(pid: int) -> list[int]:
@@ -52,29 +51,30 @@ def has_said(words: str) -> Callable[[int, str], bool]:
     ("demo --attacks", has_said("refused")),
 ])
 def test_ctrl_c_ends_it(arguments: str, reached: Callable[[int, str], bool]) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "slotbench", *arguments.split()], env=ENVIRONMENT, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert process.stdout is not None
-    said = b""
+    pid, reading = start(arguments.split())
+    said, pressed_s, end_s = b"", 0.0, time.monotonic() + LIMIT_S
+    status: int | None = None
     try:
-        while not reached(process.pid, said.decode()):
-            if select.select([process.stdout], [], [], 0.05)[0]:
-                new = os.read(process.stdout.fileno(), 65536)
-                assert new, f"it ended by itself:\n{said.decode()}"
+        while time.monotonic() < end_s:
+            if select.select([reading], [], [], 0.05)[0]:
+                if not (new := os.read(reading, 65536)):
+                    break
                 said += new
-        begun = time.monotonic()
-        os.killpg(process.pid, signal.SIGINT)
-        rest, _ = process.communicate(timeout=120)
-        seconds = time.monotonic() - begun
+            if not pressed_s and reached(pid, said.decode()):
+                pressed_s = time.monotonic()
+                os.killpg(pid, signal.SIGINT)
+        seconds = time.monotonic() - pressed_s
+        text = said.decode()
+        assert pressed_s, f"it ended by itself:\n{text}"
+        status = os.waitpid(pid, 0)[1]
         with pytest.raises(ProcessLookupError):
-            os.killpg(process.pid, 0)
+            os.killpg(pid, 0)
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    text = (said + rest).decode()
-    assert process.returncode == 130, text
+        os.close(reading)
+        if status is None:
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 130, text
     assert text.splitlines()[-1].startswith("slotbench: stopped; run the same command again"), text
     assert "Traceback" not in text and seconds < ENDS_S, (seconds, text)
 

@@ -6,16 +6,15 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from slotbench import cli
-from support.testbed import put_keys
 from support.samples import make_firmware
+from support.started import start
+from support.testbed import put_keys
 
 ENDS_S = 30.0
 """A second on a computer that does nothing else."""
@@ -69,25 +68,6 @@ class Peer:
     def close(self) -> None:
         for sock in (self._listening, *self._connected):
             sock.close()
-
-
-def start(arguments: list[str]) -> tuple[int, int]:
-    """The command line in a process of its own; its number, and where it prints. Without a start of Python."""
-    reading, writing = os.pipe()
-    if (pid := os.fork()) == 0:
-        code = 99
-        try:
-            os.setsid()
-            for number in (1, 2):
-                os.dup2(writing, number)
-            sys.stdout = sys.stderr = open(1, "w", buffering=1, closefd=False)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            code = cli.run(arguments)
-            sys.stdout.flush()
-        finally:
-            os._exit(code)
-    os.close(writing)
-    return pid, reading
 
 
 @pytest.mark.parametrize("chatters", [False, True], ids=["silent", "chattering"])

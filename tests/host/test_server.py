@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import logging
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -26,9 +27,19 @@ from support.samples import NOW, KeyRing, make_firmware
 HEAD = "/heads/sensor/stable.head"
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a site with a release is kept, from the first test that makes one."""
+    return tmp_path_factory.mktemp("kept") / "www"
+
+
 @pytest.fixture
-def published(site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes) -> Store:
-    publish_release(site, make_release(), ring.document, [firmware], ring.load("online"), NOW)
+def published(site: Store, make_release: MakeRelease, ring: KeyRing, firmware: bytes, kept: Path) -> Store:
+    if kept.exists():
+        shutil.copytree(kept, site.root)
+    else:
+        publish_release(site, make_release(), ring.document, [firmware], ring.load("online"), NOW)
+        shutil.copytree(site.root, kept)
     return site
 
 

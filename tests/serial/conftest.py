@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,14 @@ from slotbench import boards
 from slotbench.vboard.flash.nor import NorFlash
 from slotbench.vboard.live.folder import BoardFolder
 from support.live.bench import ID, make_folder
+from support.programs.pool import python
 from support.serial.bench import SerialBench, stand_in_loader
+
+
+@pytest.fixture(autouse=True)
+def quick_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What commands start in this process (mpremote, a filesystem's reader) starts quickly, too."""
+    monkeypatch.setattr(sys, "executable", python())
 
 
 @pytest.fixture

@@ -31,6 +31,14 @@ def bench(micropython: None, tmp_path: Path) -> Iterator[SerialBench]:
 
 
 @pytest.fixture
+def in_real_time(micropython: None, tmp_path: Path) -> Iterator[SerialBench]:
+    """The same at a chip's pace: its programs wait for this computer for as long as they say."""
+    with SerialBench(plain_folder(tmp_path / "board"), vm="micropython", speed=1) as running:
+        running.wait_for("boot: slot A")
+        yield running
+
+
+@pytest.fixture
 def here(tmp_path: Path) -> Path:
     """A folder of this machine with files for a board."""
     folder = tmp_path / "here"
@@ -79,10 +87,10 @@ def mount(bench: SerialBench, here: Path, *arguments: str | Path) -> str:
     pytest.fail("mpremote was late four times")
 
 
-def test_a_folder_of_the_host_is_mounted(bench: SerialBench, here: Path) -> None:
-    assert mount(bench, here, "exec", "import local; print(local.x)").endswith("5\n")
-    assert mount(bench, here, "run", here / "run.py").endswith("ran on esp8266\n")
-    assert "remote" not in mpremote(bench.port, "fs", "ls")
+def test_a_folder_of_the_host_is_mounted(in_real_time: SerialBench, here: Path) -> None:
+    assert mount(in_real_time, here, "exec", "import local; print(local.x)").endswith("5\n")
+    assert mount(in_real_time, here, "run", here / "run.py").endswith("ran on esp8266\n")
+    assert "remote" not in mpremote(in_real_time.port, "fs", "ls")
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

@@ -16,21 +16,25 @@ class Browser:
 
     def __init__(self, client: FlaskClient, token: str) -> None:
         self.client, self.token = client, token
+        self._csrf = ""
         assert self.log_in(token).status_code == 303
 
     def log_in(self, token: str, **fields: str) -> TestResponse:
+        self._csrf = ""
         return self.client.post("/login", data={"token": token, **fields})
 
     def log_out(self) -> None:
         assert self.post("/logout").status_code == 303
+        self._csrf = ""
 
     def get(self, path: str) -> TestResponse:
         return self.client.get(path, buffered=True)
 
     def post(self, path: str, headers: dict[str, str] | None = None, **fields: str) -> TestResponse:
-        """Send a form as the pages have it."""
-        csrf = _CSRF.search(self.get("/audit").text)
-        return self.client.post(path, data={"csrf": csrf[1] if csrf else "", **fields}, headers=headers or {})
+        """Send a form as the pages have it. All forms of a session have the same token."""
+        if not self._csrf and (found := _CSRF.search(self.get("/audit").text)):
+            self._csrf = found[1]
+        return self.client.post(path, data={"csrf": self._csrf, **fields}, headers=headers or {})
 
 
 class PageCheck(HTMLParser):

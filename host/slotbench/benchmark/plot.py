@@ -17,6 +17,7 @@ _WAYS: Final = {
 }
 _PARTS: Final = {
     "radio": "#1a73e8", "erase": "#d93025", "program": "#f29900", "read": "#9aa0a6", "window": "#e37400",
+    "loader": "#12b5cb",
     "cpu": "#188038", "restart": "#a142f4", "total": "#5f6368",
 }
 _LEFT: Final = 250

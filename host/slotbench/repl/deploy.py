@@ -78,6 +78,8 @@ import gc, sys
 for n in list(sys.modules):
     if n.startswith("twoslot"):
         sys.modules.pop(n)
+gc.collect()
+gc.threshold(1024)  # else garbage lies between what stays, and a line of keys has no room
 try:
     if "twoslot_choice.mpy" in names("/"):
         import twoslot_choice

@@ -12,7 +12,6 @@ import pytest
 from flask import Flask
 from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy import Engine, event, text
-from werkzeug.routing import Rule
 
 from slotbench.fleet import access_tokens
 from slotbench.fleet import database as fleet_database
@@ -179,22 +178,6 @@ def compiled_pages() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Flask, "create_jinja_environment", keeping)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compiled_rules() -> Iterator[None]:
-    """Each application has the same addresses: what builds them is compiled once, and not for each test."""
-    make, made = Rule._compile_builder, dict[object, Callable[..., tuple[str, str]]]()
-
-    def keeping(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        key = (*rule._trace, *(rule.defaults or {}).items(), append_unknown)
-        if key not in made:
-            made[key] = make(rule, append_unknown)
-        return made[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", keeping)
         yield
 
 

@@ -96,47 +96,56 @@ def test_tokens_are_kept_as_hashes_and_written_down(database: FleetDatabase) -> 
         assert token not in str(list_audit(connection))
 
 
-@pytest.mark.parametrize("device_id", [
-    "a%20b", "%00", "x" * 65, "%3Cscript%3E", "a%0Ab", "%C3%A4", "a'--", "a%22"])
-def test_an_id_that_is_none_is_refused(ddi: Flask, database: FleetDatabase, device_id: str) -> None:
+def test_an_id_that_is_none_is_refused(ddi: Flask, database: FleetDatabase) -> None:
     gateway = new_token(database, "hall", TokenKind.GATEWAY)
-    assert DdiDevice(ddi, device_id, gateway).get().status_code == 400
+    for device_id in ("a%20b", "%00", "x" * 65, "%3Cscript%3E", "a%0Ab", "%C3%A4", "a'--", "a%22"):
+        assert DdiDevice(ddi, device_id, gateway).get().status_code == 400, device_id
     with database.reading() as connection:
         assert connection.execute(select(ddi_targets)).all() == []
 
 
-@pytest.mark.parametrize("path", [
+PATHS = [
     "/softwaremodules/1/artifacts/../../../../../keys/sensor.keys", "/softwaremodules/1/artifacts/..%2f..%2fkeys",
     "/softwaremodules/1/artifacts/%2e%2e", "/softwaremodules/1/artifacts/heads", "/softwaremodules/-1/artifacts",
     "/softwaremodules/1/artifacts/images%2f", "/softwaremodules/99999999999999999999/artifacts/a",
     "/../../../heads/sensor/stable.head", "/deploymentBase/1/../../../heads", "/deploymentBase/x", "/static/app.py",
-    "/softwaremodules/1/artifacts/.MD5SUM", "/softwaremodules/1/artifacts/fleet.sqlite"])
-def test_no_path_leaves_the_files_of_an_action(device: DdiDevice, publish: PublishCounter, path: str) -> None:
+    "/softwaremodules/1/artifacts/.MD5SUM", "/softwaremodules/1/artifacts/fleet.sqlite"]
+"""Out of the files of an action."""
+
+
+def test_no_path_leaves_the_files_of_an_action(device: DdiDevice, publish: PublishCounter) -> None:
     publish()
     device.links()
-    answer = device.get(path)
-    assert answer.status_code in (400, 404) and b"kind" not in answer.data
+    for path in PATHS:
+        answer = device.get(path)
+        assert answer.status_code in (400, 404) and b"kind" not in answer.data, path
 
 
-@pytest.mark.parametrize("body", [
+NO_MESSAGES = [
     b"", b"x", b"[]", b"null", b"1", b'"x"', b"{}", b"[" * 20_000, b'{"status": []}', b'{"status": {}}',
     b'{"status": {"execution": "closed"}}', b'{"status": {"execution": "closed", "result": {"finished": 1}}}',
     b'{"status": {"execution": ["closed"], "result": {"finished": "success"}}}', b"\xff\xfe", b"\x00",
     b'{"status": {"execution": "won", "result": {"finished": "success"}}}',
     b'{"status": {"execution": "closed", "result": {"finished": "success"}, "details": "x"}}',
-    b'{"status": {"execution": "closed", "result": {"finished": "success"}, "details": [{}]}}'])
+    b'{"status": {"execution": "closed", "result": {"finished": "success"}, "details": [{}]}}']
+"""Bodies that say nothing."""
+
+
 def test_a_message_that_is_none_is_refused_and_changes_nothing(
-    device: DdiDevice, publish: PublishCounter, body: bytes, caplog: pytest.LogCaptureFixture,
-    database: FleetDatabase,
+    device: DdiDevice, publish: PublishCounter, caplog: pytest.LogCaptureFixture, database: FleetDatabase,
 ) -> None:
     publish()
     link = device.links()["deploymentBase"].partition("?")[0]
     before = history(database, "press-1")
-    sent = {"headers": device.headers, "data": body, "content_type": "application/json"}
-    assert device.client.post(f"{link}/feedback", **sent).status_code == 400  # type: ignore[arg-type]
-    assert "press-1: a message was refused" in caplog.text
-    assert device.client.put(f"{device.path}/configData", **sent).status_code == 400  # type: ignore[arg-type]
-    assert history(database, "press-1") == before and set(device.links()) == {"configData", "deploymentBase"}
+    for body in NO_MESSAGES:
+        caplog.clear()
+        sent = {"headers": device.headers, "data": body, "content_type": "application/json"}
+        assert device.client.post(f"{link}/feedback", **sent).status_code == 400, body  # type: ignore[arg-type]
+        assert "press-1: a message was refused" in caplog.text, body
+        answer = device.client.put(f"{device.path}/configData", **sent)  # type: ignore[arg-type]
+        assert answer.status_code == 400, body
+        assert history(database, "press-1") == before, body
+        assert set(device.links()) == {"configData", "deploymentBase"}, body
 
 
 @pytest.mark.parametrize("data", [

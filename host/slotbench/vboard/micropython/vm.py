@@ -96,6 +96,7 @@ class MicroPythonVM:
         for path in files:
             if path != absolute(path):
                 raise ValueError(f"not an absolute path: {path!r}")
+        installation = find_installation()
         self._written: list[str] = []
         self.runtime = Runtime(soc, files, network, console or self._written.append, mpy)
         self._filesystem = _filesystem(soc, files, tuple(refuse or {}))
@@ -119,9 +120,8 @@ class MicroPythonVM:
         self._mirror = self._filesystem.mirror()
         with _shims() as shims:
             try:
-                self._process = Process(
-                    find_installation(), shims, heap=heap, console=self.runtime.console,
-                    shared=self._mirror.descriptor)
+                heard, shared = self.runtime.console, self._mirror.descriptor
+                self._process = Process(installation, shims, heap=heap, console=heard, shared=shared)
                 self._serve()
                 self._share(self._mirror)
                 self.confinement = confine(
