@@ -80,6 +80,6 @@ def test_what_stays_in_memory_is_named_whole() -> None:
 def test_the_module_is_an_assembler_function_with_the_code_as_data() -> None:
     text = native_source().decode()
     code, _ = native_code()
-    words = [int(word, 16) for word in text.split("data(4, ")[1].split(")")[0].split(", ")]
+    words = [int(word, 16) for part in text.split("data(4, ")[1:] for word in part.split(")")[0].split(", ")]
     assert b"".join(word.to_bytes(4, "little") for word in words) == code
     compile(text, NATIVE_MODULE, "exec")

@@ -213,7 +213,7 @@ class Life:
 
 def test_lives_full_of_mishaps(tmp_path: Path, sampler: Sampler) -> None:
     seen = Counter[str]()
-    seeds = sampler.draw("lives full of mishaps", SEEDS, 2, kind=lambda seed: BOARDS[seed % len(BOARDS)])
+    seeds = sampler.draw("lives full of mishaps", SEEDS, 4, kind=lambda seed: BOARDS[seed % len(BOARDS)])
     for seed in seeds:
         folder = tmp_path / str(seed)
         folder.mkdir()

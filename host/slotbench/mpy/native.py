@@ -16,16 +16,15 @@ NATIVE_MODULE: Final = "native.py"
 ARCHITECTURE: Final = "xtensa"
 _USER: Final = "patch/blocks.py"
 _ENTRY: Final = "update"
-_FRAME_BYTES: Final = 32
-"""What the compiler of MicroPython takes from the stack at the start of such a function."""
+_STUB: Final = "entry"
 
 
-def native_code() -> tuple[bytes, int]:
-    """The machine code, and at which byte its function begins. Raises BenchError for damaged files."""
+def native_code(name: str = _ENTRY) -> tuple[bytes, int]:
+    """The machine code, and at which byte a function begins. Raises BenchError for damaged files."""
     folder = data_path("device", "native")
     code = (folder / "patch.bin").read_bytes()
     places = dict(line.split() for line in (folder / "patch.sym").read_text(encoding="ascii").splitlines())
-    entry = int(places.get(_ENTRY, "-1"), 16)
+    entry = int(places.get(name, "-1"), 16)
     if not 0 <= entry < len(code) or entry % 4:
         raise BenchError("the native code has no start", where=str(folder), cure="install slotbench again")
     return code + bytes(-len(code) % 4), entry
@@ -41,17 +40,16 @@ def native_modules(paths: Iterable[str]) -> dict[str, bytes]:
 def native_source() -> bytes:
     """The module: the code as data of a function in assembler.
 
-    The function gives back the stack that it took, and goes on in the code, which returns to its caller.
+    The code goes on behind its end: nothing of the frame that a compiler makes for it is assumed.
     """
-    code, entry = native_code()
+    code, entry = native_code(_STUB)
     words = struct.unpack(f"<{len(code) // 4}I", code)
-    parts = [f"    data(4, {', '.join(map(hex, part))})\n" if part else "" for part in (
-        words[:entry // 4], words[entry // 4:])]
+    before, after = (
+        f"    data(4, {', '.join(map(hex, part))})\n" if part else "" for part in (
+            words[:entry // 4], words[entry // 4:]))
     return (
         "# Goes on with a piece of the image: device/native/patch.c of twoslot, compiled for the chip.\n"
         "import micropython\n\n\n"
         "@micropython.asm_xtensa\n"
         f"def {_ENTRY}(a2, a3, a4, a5):\n"
-        f"    addi(a1, a1, {_FRAME_BYTES})\n"
-        "    j(code)\n    align(4)\n"
-        f"{parts[0]}    label(code)\n{parts[1]}").encode()
+        f"    j(code)\n    align(4)\n{before}    label(code)\n{after}").encode()
