@@ -20,9 +20,9 @@ def begin(agent, force, download, etag):
         agent.source.close(agent)
     if agent.pushed is not None:
         agent.pushed = None  # an attribute more costs 96 bytes
-    # Collections take time. Where there is room beside the stages they need not come at each kilobyte.
+    # Collections take time. Where there is room beside the stages they need not come at each half kilobyte.
     free = gc.mem_free()
-    gc.threshold(max(1024, free - _STAGES))
+    gc.threshold(max(512, free - _STAGES))
     if free > _ROOM and micropython.stack_use() < _STACK and not agent.modules:
         from twoslot import modules
 

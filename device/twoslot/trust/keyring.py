@@ -31,7 +31,7 @@ def trusted_keys(role, product, facts, held=None):
                 break  # the other copy cannot be more than this document
         copy = None
     if held:
-        copy = _parse(held[: held.find(b"\n")], role, product)
+        copy = _parse([held[: held.find(b"\n")]], role, product)
         if copy[0] > best[0]:
             best = copy
     if not best[0]:
@@ -53,17 +53,18 @@ def _read_copy(name, role, product):
             f.readline()
             digest = f.readline().strip()
             f.seek(0)
-            line = bytearray(n)
-            f.readinto(line)
-        return _parse(line, role, product, digest)
+            lines = [bytearray(n)]
+            f.readinto(lines[0])
+        return _parse(lines, role, product, digest)
     except OSError:
         return (0,)
 
 
-def _parse(line, role, product, wanted=None):
+def _parse(lines, role, product, wanted=None):
     # Return what trusted_keys() does of line 1 of a keys document; (0,) when it is none, or has not the
-    # digest that is wanted.
+    # digest that is wanted. The line is taken out of the list: its caller must not hold it any more.
     try:
+        line = lines.pop()
         end = len(line)
         while end and line[end - 1] <= 32:
             end -= 1
