@@ -34,12 +34,16 @@ _CALLS_MAX: Final = 50_000
 Update = Callable[[Any, Any, Any, Any], int]
 
 
+_folder = tempfile.TemporaryDirectory(prefix="slotbench-native-")
+"""For as long as this process lives."""
+
+
 @functools.cache
 def _harness() -> Path:
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler")
-    program = Path(tempfile.mkdtemp(prefix="slotbench-native-")) / "patch"
+    program = Path(_folder.name) / "patch"
     subprocess.run(
         [compiler, "-std=c11", "-O1", "-fno-strict-aliasing", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
          "-fno-sanitize=shift", "-Wall", "-Wextra", "-Werror", f"-I{DEVICE / 'native'}", "-o", program,
