@@ -184,8 +184,10 @@ def load_agent():
 def unload():
     """Drop the agent and all that it loaded."""
     global _agent, _threshold
-    if _agent:
-        _agent.end()
+    if _agent and _agent.source:
+        _agent.source.close(_agent)
+    if __path__ == "/2s":
+        __import__("os").umount("/2s")  # modules.py
     if _threshold:
         gc.threshold(_threshold)
     _agent = _threshold = None

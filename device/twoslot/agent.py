@@ -29,7 +29,7 @@ class Agent:
     """
 
     # Until begin():
-    stage = source = response = etag = interval_s = modules = None
+    stage = source = response = etag = interval_s = None
     pushed = None  # of a release that was pushed: the keys that may sign it beside the pinned ones, a tuple
     state = tries = retry_after = 0
     accepted = unproven = False
@@ -43,13 +43,6 @@ class Agent:
 
         attempt.begin(self, force, download, etag)
         drop("attempt", "modules", "settings")
-
-    def end(self):
-        """End what it may have under way: a connection, and the way to its modules."""
-        if self.source:
-            self.source.close(self)
-        if self.modules:
-            self.modules.end()
 
     def step(self, schedule=None):
         """Do the next piece, which takes a fifth of a second at most, at the chip's higher speed.

@@ -4,6 +4,8 @@ import micropython
 
 from micropython import const
 
+import twoslot
+
 from twoslot import settings
 from twoslot.constants import PHASE_GET, STAGE_FACTS, STATE_HEAD
 
@@ -23,10 +25,10 @@ def begin(agent, force, download, etag):
     # Collections take time. Where there is room beside the stages they need not come at each half kilobyte.
     free = gc.mem_free()
     gc.threshold(max(512, free - _STAGES))
-    if free > _ROOM and micropython.stack_use() < _STACK and not agent.modules:
+    if free > _ROOM and micropython.stack_use() < _STACK and twoslot.__path__ == "/twoslot":
         from twoslot import modules
 
-        agent.modules = modules.begin()
+        modules.begin()
     s = settings.load()
     agent.server, agent.product, agent.channel = s["server"], s["product"], s["channel"]
     agent.attempts, agent.auto = s["attempts"], s["confirm"] == "auto"

@@ -15,7 +15,13 @@ class Modules:
         """Called by os.mount()."""
 
     def umount(self):
-        """Called by os.umount()."""
+        """Have imports ask littlefs again, those below a folder that stays loaded, too: by os.umount()."""
+        import sys
+
+        for name in sys.modules:
+            module = sys.modules[name]
+            if name[:7] == "twoslot" and getattr(module, "__path__", "")[:3] == "/2s":
+                module.__path__ = "/twoslot" + module.__path__[3:]  # type: ignore
 
     def stat(self, path):
         """Return a folder or a file; OSError for the other endings that an import tries first."""
@@ -34,34 +40,18 @@ class Modules:
         try:
             return open("/twoslot" + path, mode)
         except OSError:
-            self.end()
+            __import__("os").umount("/2s")
             __import__("twoslot").__path__ = "/twoslot/"
             raise ImportError(path)
 
-    def end(self):
-        """Have imports ask littlefs again, those below a folder that stays loaded, too."""
-        import os
-        import sys
-
-        found = False
-        for name in sys.modules:
-            module = sys.modules[name]
-            if name[:7] == "twoslot" and getattr(module, "__path__", "")[:3] == "/2s":
-                module.__path__ = "/twoslot" + module.__path__[3:]  # type: ignore
-                found = True
-        if found:
-            os.umount("/2s")
-
 
 def begin():
-    """Mount it for twoslot's imports, and return it; None where twoslot is frozen, one file, or sources."""
+    """Mount it for twoslot's imports; not where twoslot is one file, or sources."""
     try:
         # A pack says here which one it is (twoslot_pack.py).
-        if twoslot.__path__ != "/twoslot" or os.stat("/twoslot/agent.mpy")[2]:
-            return None
+        if os.stat("/twoslot/agent.mpy")[2]:
+            return
     except OSError:
-        return None
-    found = Modules()
-    os.mount(found, "/2s")
+        return
+    os.mount(Modules(), "/2s")
     twoslot.__path__ = "/2s"
-    return found

@@ -30,8 +30,10 @@ class Mounts:
 
     def umount(self, point: str) -> None:
         """os.umount; OSError(22) when nothing is mounted there."""
-        if self._mounted.pop(point, None) is None:
+        filesystem = self._mounted.pop(point, None)
+        if filesystem is None:
             raise DeviceOSError(_EINVAL)
+        filesystem.umount()
 
     def has(self, path: str) -> bool:
         """Whether an absolute path lies in one of them."""
