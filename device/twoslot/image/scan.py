@@ -77,9 +77,8 @@ def _scan_table(agent, progress):
 def _scan_block(agent, progress):
     # Blocks that are in place already need no download.
     block = agent.next
+    check_block(progress, block)
     bit = 1 << (block & 7)
-    if not progress["missing"][block >> 3] & bit:
-        check_block(progress, block)
     if progress["missing"][block >> 3] & bit and _copy(agent.place, progress, block):
         progress["missing"][block >> 3] &= ~bit
         progress["left"] -= 1

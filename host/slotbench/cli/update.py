@@ -51,7 +51,9 @@ def _end_trial(prompt: ReplPrompt, port: str) -> None:
     """Have a board that came to its prompt prove its new release. Raises BenchError."""
     click.echo(f"the board starts again; it has {_BACK_S:.0f} s to come to its prompt", err=True)
     if not prompt.comes_back(_BACK_S):
-        click.echo("a program runs on the board: its tick() ends the trial; see it with `slotbench status`")
+        click.echo(
+            "a program runs on the board; if it is the new one, its tick() ends the trial. "
+            "See which one runs: slotbench status")
         return
     _require_no_failed_program(ask_status(prompt, port), port)
     click.echo("no program runs on the board: this check ends its trial")
