@@ -2,7 +2,7 @@
  * code of the chip, which is some fifty times as fast. Position-independent, without data and without calls of
  * anything else.
  *
- * What a patch says reaches memory in four places only, each marked "bounds". The caller guarantees what it
+ * What a patch says reaches memory in five places only, each marked "bounds". The caller guarantees what it
  * made itself: end <= 512, 0 <= start <= last <= bytes of data, 512 bytes of piece and chunk, numbers with room
  * for the map.
  */

@@ -316,3 +316,16 @@ def test_a_filesystem_that_is_mounted_lists_itself(vm: CPythonVM) -> None:
         "os.mount(Names(), '/m')\n")
     assert vm.eval("os.listdir('/m/a-')") == ["a-x.mpy"]
     assert vm.eval("list(os.ilistdir('/m'))") == [("x.mpy", 0x8000, 0)]
+
+
+def test_a_filesystem_is_told_that_it_is_unmounted(vm: CPythonVM) -> None:
+    """As MicroPython does: device/twoslot/modules.py gives its imports back there."""
+    vm.exec(
+        "import os\n"
+        "told = []\n"
+        "class Names:\n"
+        "    def mount(self, readonly, mkfs): pass\n"
+        "    def umount(self): told.append('m' in os.listdir('/'))\n"
+        "os.mount(Names(), '/m')\n"
+        "os.umount('/m')\n")
+    assert vm.eval("told") == [False]
